@@ -1,0 +1,40 @@
+"""MogaNet for OpenMMLab 2.x.
+
+Importing this package registers the backbone in MMEngine's registry and the ``moganet::`` config scope, and does
+nothing else: no toolbox is imported, nothing is printed, the network is not touched.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from .version import __version__
+
+if TYPE_CHECKING:
+    from .models import MogaNet
+
+try:
+    importlib.import_module('mmengine')
+except ImportError as error:
+    # Without MMEngine there is no registry to register in, and `python -m moganet.doctor` must still be able to say
+    # so. Whoever asks for a model gets the reason, below.
+    _unavailable: ImportError | None = error
+else:
+    _unavailable = None
+    from . import compat
+    from .models import MogaNet
+
+    compat.register_scopes()
+    compat.allow_resume_globals()
+
+__all__ = ['MogaNet', '__version__']
+
+
+def __getattr__(name: str) -> object:
+    if name in ('MogaNet', 'models', 'compat') and _unavailable is not None:
+        raise ImportError(
+            f'moganet.{name} needs MMEngine, which cannot be imported here ({_unavailable}); '
+            '`python -m moganet.doctor` prints the line that mends it'
+        ) from _unavailable
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

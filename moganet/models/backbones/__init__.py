@@ -1,0 +1,5 @@
+"""Backbones."""
+
+from .moganet import VARIANTS, MogaNet, Variant
+
+__all__ = ['VARIANTS', 'MogaNet', 'Variant']

@@ -1,0 +1,303 @@
+"""MogaNet: Multi-order Gated Aggregation Network (Li et al., ICLR 2024, arXiv:2211.03295).
+
+Parameter names are those of the released checkpoints, so that their weights load one to one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ..layers import ConvPatchEmbed, MogaBlock, StemPatchEmbed
+from ..layers.build import build_norm
+from ..old_names import RenamedBackbone, refuse_old_arguments
+
+NUM_STAGES = 4
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Architecture of a MogaNet: four stages.
+
+    Attributes:
+        embed_dims: channels of each stage, each divisible by the sum of ``attn_channel_split``.
+        depths: blocks of each stage.
+        ffn_ratios: hidden width of the FFN over the stage's channels.
+        attn_dw_dilation: dilation of the three depthwise convolutions.
+        attn_channel_split: relative width of the three orders.
+        attn_final_dilation: if false, the last stage takes dilation 1 for its widest kernel.
+    """
+
+    embed_dims: tuple[int, ...]
+    depths: tuple[int, ...]
+    ffn_ratios: tuple[float, ...]
+    attn_dw_dilation: tuple[int, ...] = (1, 2, 3)
+    attn_channel_split: tuple[int, ...] = (1, 3, 4)
+    attn_final_dilation: bool = True
+
+
+VARIANTS: Mapping[str, Variant] = MappingProxyType(
+    {
+        'xtiny': Variant((32, 64, 96, 192), (3, 3, 10, 2), (8, 8, 4, 4)),
+        'tiny': Variant((32, 64, 128, 256), (3, 3, 12, 2), (8, 8, 4, 4)),
+        'small': Variant((64, 128, 320, 512), (2, 3, 12, 2), (8, 8, 4, 4)),
+        'base': Variant((64, 160, 320, 512), (4, 6, 22, 3), (8, 8, 4, 4)),
+        'large': Variant((64, 160, 320, 640), (4, 6, 44, 4), (8, 8, 4, 4)),
+        'xlarge': Variant((96, 192, 480, 960), (6, 6, 44, 4), (8, 8, 4, 4)),
+    }
+)
+"""The six variants of the paper, by name."""
+
+_ALIASES: Mapping[str, str] = MappingProxyType(
+    {
+        'xt': 'xtiny',
+        'x-tiny': 'xtiny',
+        't': 'tiny',
+        's': 'small',
+        'b': 'base',
+        'l': 'large',
+        'xl': 'xlarge',
+        'x-large': 'xlarge',
+    }
+)
+
+
+@MODELS.register_module()
+class MogaNet(BaseModule):
+    """MogaNet backbone for every OpenMMLab toolbox.
+
+    Args:
+        arch: one of ``xtiny``, ``tiny``, ``small``, ``base``, ``large``, ``xlarge`` (or ``xt``, ``t``, ``s``, ``b``,
+            ``l``, ``xl``), or a dict of :class:`Variant`'s fields with at least ``embed_dims``, ``depths`` and
+            ``ffn_ratios``.
+        in_channels: channels of the input.
+        out_indices: stages (0 to 3, negative ones count from the end) whose maps are returned, ascending. Stages
+            after the last one named are not run.
+        drop_rate: dropout in the FFNs.
+        drop_path_rate: stochastic depth of the last block; it grows linearly from 0 at the first.
+        layer_scale_init_value: initial value of the layer scales.
+        frozen_stages: stages 0 to this one get no gradient and stay in eval mode; -1 freezes nothing.
+        norm_eval: keep all BN layers in eval mode (their running statistics stay as they are).
+        with_cp: recompute each block in the backward pass, which saves memory and costs time.
+        norm_cfg: norm of the whole network: BN (default), SyncBN or GN. Default ``dict(type='BN', eps=1e-5)``.
+        act_cfg: activation of stem and FFN. Default ``dict(type='GELU')``.
+        gate_fp32: do the gate's product in float32 under AMP or half precision. Precision alone.
+        gate_act_twice: the gate's SiLU applied twice, as in the weights that OpenMixup released. Part of the
+            function: it must be what the weights were trained with.
+        init_cfg: MMEngine's initialisation config, such as ``dict(type='Pretrained', checkpoint=...)``.
+
+    Raises:
+        ValueError: an unknown or incomplete arch, or an argument out of its range.
+    """
+
+    @refuse_old_arguments
+    def __init__(
+        self,
+        arch: str | Mapping[str, Any] = 'tiny',
+        in_channels: int = 3,
+        out_indices: int | Sequence[int] = (0, 1, 2, 3),
+        drop_rate: float = 0.0,
+        drop_path_rate: float = 0.0,
+        layer_scale_init_value: float = 1e-5,
+        frozen_stages: int = -1,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        norm_cfg: Mapping[str, Any] | None = None,
+        act_cfg: Mapping[str, Any] | None = None,
+        gate_fp32: bool = False,
+        gate_act_twice: bool = False,
+        init_cfg: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.variant = _resolve_arch(arch)
+        self.out_indices = _check_out_indices(out_indices)
+        _check_rate('drop_rate', drop_rate)
+        _check_rate('drop_path_rate', drop_path_rate)
+        if in_channels < 1:
+            raise ValueError(f'in_channels is {in_channels}; it must be at least 1')
+        if not -1 <= frozen_stages < NUM_STAGES:
+            raise ValueError(f'frozen_stages is {frozen_stages}; it must be -1 (none) or a stage from 0 to 3')
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        norm_cfg = dict(type='BN') if norm_cfg is None else norm_cfg
+        act_cfg = dict(type='GELU') if act_cfg is None else act_cfg
+
+        widths, depths = self.variant.embed_dims, self.variant.depths
+        rates = torch.linspace(0, drop_path_rate, sum(depths)).tolist()
+        for stage, (width, depth) in enumerate(zip(widths, depths)):
+            embed = (
+                StemPatchEmbed(in_channels, width, norm_cfg, act_cfg)
+                if stage == 0
+                else ConvPatchEmbed(widths[stage - 1], width, norm_cfg)
+            )
+            first = sum(depths[:stage])
+            blocks = nn.ModuleList(
+                MogaBlock(
+                    width,
+                    self.variant.ffn_ratios[stage],
+                    norm_cfg=norm_cfg,
+                    act_cfg=act_cfg,
+                    drop_rate=drop_rate,
+                    drop_path_rate=rate,
+                    layer_scale_init_value=layer_scale_init_value,
+                    dilations=_stage_dilation(self.variant, stage),
+                    channel_split=self.variant.attn_channel_split,
+                    gate_fp32=gate_fp32,
+                    gate_act_twice=gate_act_twice,
+                    with_cp=with_cp,
+                )
+                for rate in rates[first : first + depth]
+            )
+            self.add_module(f'patch_embed{stage + 1}', embed)
+            self.add_module(f'blocks{stage + 1}', blocks)
+            self.add_module(f'norm{stage + 1}', build_norm(norm_cfg, width))
+        self.apply(_init_layer)
+        self._freeze_stages()
+
+    def init_weights(self) -> None:
+        """Initialise as ``init_cfg`` says, or, without one, as the authors' published classification code does."""
+        if self.init_cfg is None:
+            self.apply(_init_layer)
+        super().init_weights()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Compute the feature maps.
+
+        Args:
+            x: images, ``(N, in_channels, H, W)``, normalised.
+
+        Returns:
+            The maps of ``out_indices``, each ``(N, C_i, ceil(H / s_i), ceil(W / s_i))`` with strides s of 4, 8, 16,
+            32, after its stage's norm. That norm is part of the trunk: its output also goes to the next stage.
+        """
+        outs = []
+        for stage in range(self.out_indices[-1] + 1):
+            embed, blocks, norm = self._stage_parts(stage)
+            x = embed(x)
+            for block in blocks:
+                x = block(x)
+            x = norm(x)
+            if stage in self.out_indices:
+                outs.append(x)
+        return tuple(outs)
+
+    def train(self, mode: bool = True) -> MogaNet:
+        """Switch mode; frozen stages, and with ``norm_eval`` every BN layer, stay in eval mode."""
+        super().train(mode)
+        self._freeze_stages()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
+        """Depth of a parameter for layer-wise learning rate decay, by the table of the authors' Cascade recipes.
+
+        Args:
+            param_name: name of the parameter in the whole model.
+            prefix: what precedes the backbone's own names, such as ``'backbone.'``.
+
+        Returns:
+            The depth, 0 for the stem to 13 for the stage norms and whatever is not the backbone's, and the number
+            of depths, 14.
+        """
+        last = 12
+        name = param_name[len(prefix) :] if param_name.startswith(prefix) else ''
+        match = re.match(r'(patch_embed|blocks)([1-4])\.(\d+)?', name)
+        if match is None:
+            return last + 1, last + 2
+        kind, stage, index = match[1], int(match[2]), match[3]
+        if kind == 'patch_embed':
+            depth = (0, 3, 4, last)[stage - 1]
+        elif stage == 3:
+            depth = min(3 + int(index) // 2, last - 1)
+        else:
+            depth = {1: 2, 2: 3, 4: last}[stage]
+        return depth, last + 2
+
+    def _stage_parts(self, stage: int) -> tuple[nn.Module, nn.ModuleList, nn.Module]:
+        """Patch embedding, blocks and norm of a stage (0 to 3), in the order they run."""
+        embed, blocks, norm = (getattr(self, f'{name}{stage + 1}') for name in ('patch_embed', 'blocks', 'norm'))
+        return embed, blocks, norm
+
+    def _freeze_stages(self) -> None:
+        for stage in range(self.frozen_stages + 1):
+            for part in self._stage_parts(stage):
+                part.eval()
+                part.requires_grad_(False)
+
+
+MODELS.register_module(name='MogaNet_feat', module=RenamedBackbone)
+
+
+def _resolve_arch(arch: str | Mapping[str, Any]) -> Variant:
+    """The variant of a name or of a dict."""
+    if isinstance(arch, str):
+        name = _ALIASES.get(arch.lower(), arch.lower())
+        if name not in VARIANTS:
+            raise ValueError(
+                f'arch is {arch!r}; it must be one of {", ".join(VARIANTS)} (or {", ".join(_ALIASES)}), '
+                'or a dict with embed_dims, depths and ffn_ratios'
+            )
+        return VARIANTS[name]
+    allowed = {field.name for field in fields(Variant)}
+    unknown = set(arch) - allowed
+    missing = {'embed_dims', 'depths', 'ffn_ratios'} - set(arch)
+    if unknown or missing:
+        raise ValueError(
+            f'a custom arch needs embed_dims, depths and ffn_ratios and may have {", ".join(sorted(allowed))}; '
+            f'missing: {sorted(missing)}, unknown: {sorted(unknown)}'
+        )
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, Sequence) else v for k, v in arch.items()}
+    variant = Variant(**values)
+    for key in ('embed_dims', 'depths', 'ffn_ratios'):
+        given = getattr(variant, key)
+        if not isinstance(given, tuple) or len(given) != NUM_STAGES or min(given) <= 0:
+            raise ValueError(f"arch['{key}'] is {given}; it must be {NUM_STAGES} positive numbers, one for each stage")
+    return variant
+
+
+def _check_out_indices(out_indices: int | Sequence[int]) -> tuple[int, ...]:
+    """Stages to return, from 0 to 3, checked."""
+    given = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
+    stages = tuple(index + NUM_STAGES if index < 0 else index for index in given)
+    if not stages or list(stages) != sorted(set(stages)) or stages[0] < 0 or stages[-1] >= NUM_STAGES:
+        raise ValueError(
+            f'out_indices is {out_indices}; it must name at least one stage from 0 to {NUM_STAGES - 1} '
+            f'(or -{NUM_STAGES} to -1), ascending, none of them twice'
+        )
+    return stages
+
+
+def _check_rate(name: str, rate: float) -> None:
+    if not 0.0 <= rate < 1.0:
+        raise ValueError(f'{name} is {rate}; it must be at least 0 and below 1')
+
+
+def _stage_dilation(variant: Variant, stage: int) -> tuple[int, ...]:
+    if stage == NUM_STAGES - 1 and not variant.attn_final_dilation:
+        return (*variant.attn_dw_dilation[:2], 1)
+    return variant.attn_dw_dilation
+
+
+def _init_layer(module: nn.Module) -> None:
+    """Initialise one layer as the authors' published classification code does."""
+    if isinstance(module, nn.Conv2d):
+        fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
+        nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / fan_out))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, (_BatchNorm, nn.GroupNorm)) and module.affine:
+        nn.init.ones_(module.weight)
+        nn.init.zeros_(module.bias)

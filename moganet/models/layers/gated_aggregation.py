@@ -1,0 +1,76 @@
+"""Multi-order gated aggregation, the spatial half of a Moga block (Sec. 4.2 of the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .multi_order_dwconv import MultiOrderDWConv
+from .scale import ElementScale
+
+
+class MultiOrderGatedAggregation(nn.Module):
+    """Feature decomposition, then a gate times a multi-order context; its input is added at the end.
+
+    With y the normed input: ``y1 = proj_1(y)``; ``y2 = SiLU(y1 + sigma * (y1 - GAP(y1)))``;
+    ``out = proj_2(SiLU(gate(y2)) * SiLU(value(y2))) + y``.
+
+    Args:
+        channels: number of channels.
+        dilations, channel_split: see :class:`MultiOrderDWConv`.
+        gate_fp32: under autocast or in half precision, do the gate's product and ``proj_2`` in float32. Precision
+            alone: in float32 it changes nothing.
+        gate_act_twice: apply the gate's SiLU twice to both branches. The weights that OpenMixup released were
+            trained so; nothing in their tensors tells.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        dilations: Sequence[int] = (1, 2, 3),
+        channel_split: Sequence[int] = (1, 3, 4),
+        gate_fp32: bool = False,
+        gate_act_twice: bool = False,
+    ) -> None:
+        super().__init__()
+        self.gate_fp32 = gate_fp32
+        self.gate_act_twice = gate_act_twice
+        self.proj_1 = nn.Conv2d(channels, channels, 1)
+        self.gate = nn.Conv2d(channels, channels, 1)
+        self.value = MultiOrderDWConv(channels, dilations, channel_split)
+        self.proj_2 = nn.Conv2d(channels, channels, 1)
+        self.sigma = ElementScale(channels)
+
+    def feature_decompose(self, x: Tensor) -> Tensor:
+        """Stress what a map holds beyond its mean (the paper's FD)."""
+        x = self.proj_1(x)
+        x = x + self.sigma(x - F.adaptive_avg_pool2d(x, 1))
+        return F.silu(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.feature_decompose(x)
+        gate, value = self.gate(y), self.value(y)
+        if self.gate_fp32:
+            return _project_gated_fp32(gate, value, self.gate_act_twice, self.proj_2.weight, self.proj_2.bias) + x
+        return self.proj_2(gated_product(gate, value, self.gate_act_twice)) + x
+
+
+def gated_product(gate: Tensor, value: Tensor, act_twice: bool) -> Tensor:
+    """``SiLU(gate) * SiLU(value)``, or with ``act_twice`` SiLU of SiLU in both places."""
+    gate, value = F.silu(gate), F.silu(value)
+    if act_twice:
+        gate, value = F.silu(gate), F.silu(value)
+    return gate * value
+
+
+# A leaf for torch.fx: which device's autocast to leave is known only when a tensor is there.
+@torch.fx.wrap
+def _project_gated_fp32(gate: Tensor, value: Tensor, act_twice: bool, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The gate's product and the 1x1 convolution after it in float32, outside autocast; the input's dtype returns."""
+    with torch.autocast(device_type=gate.device.type, enabled=False):
+        product = gated_product(gate.float(), value.float(), act_twice)
+        out = F.conv2d(product, weight.float(), None if bias is None else bias.float())
+    return out.to(gate.dtype)

@@ -1,0 +1,54 @@
+"""Multi-order depthwise convolution (Sec. 4.2 of the paper)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class MultiOrderDWConv(nn.Module):
+    """Three depthwise convolutions of growing reach on a 1:3:4 split of the channels, mixed by a 1x1 convolution.
+
+    ``DW_conv0`` (5x5) sees every channel; of its output the first part is passed on, the second goes through
+    ``DW_conv1`` (5x5), the third through ``DW_conv2`` (7x7): low, middle and high order contexts.
+
+    Args:
+        channels: number of channels, divisible by the sum of ``channel_split``.
+        dilations: dilation of the three depthwise convolutions.
+        channel_split: relative width of the three orders.
+
+    Raises:
+        ValueError: a split that does not divide the channels, or not three positive dilations and parts.
+    """
+
+    def __init__(
+        self, channels: int, dilations: Sequence[int] = (1, 2, 3), channel_split: Sequence[int] = (1, 3, 4)
+    ) -> None:
+        super().__init__()
+        if len(dilations) != 3 or min(dilations) < 1:
+            raise ValueError(f'attn_dw_dilation is {tuple(dilations)}; it must be three integers of at least 1')
+        if len(channel_split) != 3 or min(channel_split) < 1:
+            raise ValueError(f'attn_channel_split is {tuple(channel_split)}; it must be three integers of at least 1')
+        total = sum(channel_split)
+        if channels % total:
+            raise ValueError(
+                f'embed_dims {channels} cannot be split {":".join(map(str, channel_split))}: '
+                f'it must be divisible by {total}'
+            )
+        self.splits = [channels * part // total for part in channel_split]
+        self.DW_conv0 = _depthwise(channels, 5, dilations[0])
+        self.DW_conv1 = _depthwise(self.splits[1], 5, dilations[1])
+        self.DW_conv2 = _depthwise(self.splits[2], 7, dilations[2])
+        self.PW_conv = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        low, middle, high = torch.split(self.DW_conv0(x), self.splits, dim=1)
+        return self.PW_conv(torch.cat([low, self.DW_conv1(middle), self.DW_conv2(high)], dim=1))
+
+
+def _depthwise(channels: int, kernel: int, dilation: int) -> nn.Conv2d:
+    """A depthwise convolution that keeps the map's size."""
+    padding = dilation * (kernel - 1) // 2
+    return nn.Conv2d(channels, channels, kernel, padding=padding, dilation=dilation, groups=channels)
