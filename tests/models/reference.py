@@ -27,7 +27,7 @@ def recorded() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def filled_state(listing: Iterable[tuple[str, Iterable[int]]], calib: np.ndarray | None = None) -> dict[str, Tensor]:
-    """Every tensor of ``listing``, [[name, shape], ...], by the rule; BN has mean 0 and variance 1 without ``calib``."""
+    """Every tensor of ``listing``, [[name, shape], ...], by the rule; without ``calib`` BN has mean 0, variance 1."""
     listing = sorted((name, tuple(shape)) for name, shape in listing)
     statistics: dict[str, np.ndarray | float] = {}
     at = 0
