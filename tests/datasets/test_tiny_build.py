@@ -206,8 +206,8 @@ def test_command_line_errors_are_one_line(
 
 
 def test_what_is_not_installed_is_named(tmp_path: Path) -> None:
-    """Outside the clone and without an installation, as a user meets it who has only the file."""
+    """As a user meets it whose Python has none of what the project needs."""
     # -S leaves site-packages out, -I the environment's PYTHONPATH.
     done = subprocess.run([sys.executable, '-I', '-S', TOOL], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr == 'error: moganet is not installed; run `pip install -e .` in the clone\n'
+    assert done.stderr == 'error: numpy is not installed; see `python -m moganet.doctor`\n'

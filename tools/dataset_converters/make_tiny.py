@@ -16,6 +16,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+# A clone need not be installed to be run, from whatever folder.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -43,8 +46,7 @@ def main() -> int:
         wanted = plan(args.tasks or TASKS, args.size, args.num_train, args.num_val)
         reports = build(args.out, wanted, args.seed)
     except ModuleNotFoundError as error:
-        cure = 'run `pip install -e .` in the clone' if error.name == 'moganet' else 'see `python -m moganet.doctor`'
-        print(f'error: {error.name} is not installed; {cure}', file=sys.stderr)
+        print(f'error: {error.name} is not installed; see `python -m moganet.doctor`', file=sys.stderr)
         return 2
     except (ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)

@@ -1,0 +1,145 @@
+"""The command lines of ``tools/train.py`` and ``tools/test.py``, and how a tool tells a user's error."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
+
+from mmengine.config import DictAction
+
+from .launch import TestOptions, TrainOptions
+
+USER_ERRORS = (ValueError, KeyError, FileNotFoundError)
+_MMENGINE_PREFIX = re.compile(r'^class `\w+` in [\w/.]+: ')
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors look like the tool's own: one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        print_error(f'{message}; see {self.prog} --help')
+        sys.exit(2)
+
+
+def _parser(name: str, purpose: str) -> argparse.ArgumentParser:
+    parser = _Parser(prog=name, description=purpose)
+    parser.add_argument('config', metavar='CONFIG', help='config file')
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add('--work-dir', metavar='DIR', help='where logs and checkpoints go; default: work_dirs/<name of the config>')
+    add('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='changes to the config')
+    add('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='what started the processes')
+    add('--seed', type=int, metavar='N', help='seed of every random number generator; default: a random one')
+    add('--deterministic', action='store_true', help='have torch use deterministic algorithms alone')
+    # torch.distributed.launch passes this one; torchrun does not.
+    add('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def train_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``tools/train.py``."""
+    parser = _parser('tools/train.py', 'Train a model of any of the four tasks.')
+    _add_common(parser)
+    add = parser.add_argument
+    add('--resume', nargs='?', const='auto', metavar='auto|PATH', help='go on from the last checkpoint, or from PATH')
+    amp_help = 'mixed precision; auto: fp16 on a GPU, bf16 on a CPU'
+    add('--amp', nargs='?', const='auto', choices=['auto', 'bf16', 'fp16'], help=amp_help)
+    add('--auto-scale-lr', action='store_true', help='scale the learning rate by batch / auto_scale_lr.base_batch_size')
+    return parser
+
+
+def test_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``tools/test.py``."""
+    parser = _parser('tools/test.py', 'Evaluate a checkpoint on the test set of a config.')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='checkpoint file')
+    _add_common(parser)
+    add = parser.add_argument
+    add('--tta', action='store_true', help="test-time augmentation: the config's own, or a horizontal flip")
+    add('--show-dir', metavar='DIR', help='write pictures of predictions beside the truth, up to 100 over the test set')
+    add('--out', metavar='FILE.pkl', help='write the predictions to a pickle')
+    return parser
+
+
+test_parser.__test__ = False  # type: ignore[attr-defined]  # the name does not make it a test for pytest
+
+
+def parse_train(argv: Sequence[str] | None = None) -> TrainOptions:
+    """Parse the command line of ``tools/train.py``."""
+    values = vars(train_parser().parse_args(_spell_out(sys.argv[1:] if argv is None else list(argv))))
+    _note_local_rank(values.pop('local_rank'))
+    return TrainOptions(**values)
+
+
+def parse_test(argv: Sequence[str] | None = None) -> TestOptions:
+    """Parse the command line of ``tools/test.py``."""
+    values = vars(test_parser().parse_args(sys.argv[1:] if argv is None else list(argv)))
+    _note_local_rank(values.pop('local_rank'))
+    return TestOptions(**values)
+
+
+def _spell_out(argv: list[str]) -> list[str]:
+    """Keep ``--amp CONFIG`` and ``--resume CONFIG`` from taking the config for their value."""
+    spelled = []
+    for index, word in enumerate(argv):
+        following = argv[index + 1] if index + 1 < len(argv) else ''
+        takes_config = following.endswith('.py') and word in ('--amp', '--resume')
+        spelled.append(f'{word}=auto' if takes_config else word)
+    return spelled
+
+
+def _note_local_rank(rank: int) -> None:
+    os.environ.setdefault('LOCAL_RANK', str(rank))
+
+
+def print_error(error: BaseException | str) -> None:
+    """Print ``error: ...`` on stderr, in one line; of several processes on a machine the first one speaks."""
+    if os.environ.get('LOCAL_RANK', '0') != '0':
+        return
+    # str() of a KeyError is in quotes.
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    text = _MMENGINE_PREFIX.sub('', ' '.join(text.split()))
+    print(f'error: {text}', file=sys.stderr, flush=True)
+
+
+def run_tool(prepare: Callable[[], Callable[[], None]]) -> int:
+    """Run a tool in two steps; return its exit code.
+
+    Args:
+        prepare: checks everything and returns the work. A user's error in it is told in one line, with exit code 2; an
+            error in the work itself keeps its traceback.
+    """
+    with _only_the_first_prints():
+        try:
+            work = prepare()
+        except USER_ERRORS as error:
+            print_error(error)
+            return 2
+        work()
+    return 0
+
+
+@contextlib.contextmanager
+def _only_the_first_prints() -> Iterator[None]:
+    """Drop what other processes than the first print and warn: the toolboxes do so on every rank."""
+    if is_main_process():
+        yield
+        return
+    with open(os.devnull, 'w', encoding='utf-8') as nowhere, contextlib.redirect_stdout(nowhere):
+        warnings.simplefilter('ignore')
+        yield
+
+
+def is_main_process() -> bool:
+    """Whether this is the first process of all, by the variables that launchers set."""
+    for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
+        if name in os.environ:
+            return os.environ[name] == '0'
+    return True

@@ -1,0 +1,51 @@
+"""Read a config file, with the user's changes, and say plainly what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from . import config_check
+from .names import missing_file
+
+
+def read_config(path: str, options: dict[str, Any]) -> Any:
+    """Read a config, merge ``--cfg-options`` into it and check its top-level keys.
+
+    Args:
+        path: a file, or a name in a toolbox such as ``moganet::classification/x.py``.
+        options: dotted key to value.
+
+    Raises:
+        FileNotFoundError: the config, or a base of it, is not there.
+        KeyError: a key is unknown.
+        ValueError: it is no config, or what it imports is not here.
+    """
+    file = Path(path).expanduser()
+    if not file.is_file():
+        if file.is_dir():
+            raise FileNotFoundError(f'no such config: {path} is a folder; give one of its files')
+        raise missing_file('config', path, '*.py')
+    if file.suffix != '.py':
+        raise ValueError(f'config {path}: a .py file is needed')
+    try:
+        cfg = Config.fromfile(str(file))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f'config {path}: a base of it is not there: {error}') from error
+    except ImportError as error:
+        raise ValueError(f'config {path} cannot be read: {error}; `python -m moganet.doctor` may say why') from error
+    except KeyError as error:
+        raise KeyError(f'config {path} cannot be read: {error.args[0] if error.args else error}') from error
+    except (SyntaxError, NameError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
+        raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
+    config_check.check_options(options, list(cfg.keys()))
+    if options:
+        try:
+            cfg.merge_from_dict(options)
+        except (KeyError, TypeError, AttributeError, AssertionError, IndexError, ValueError) as error:
+            reason = error.args[0] if error.args else error
+            raise ValueError(f'--cfg-options cannot be merged into {path}: {reason}') from error
+    config_check.check_top_level(list(cfg.keys()))
+    return cfg

@@ -1,0 +1,167 @@
+"""Pictures of predictions beside the truth, alike for all four toolboxes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.registry import HOOKS
+
+from ...compat import plain_radius, tuple_palette
+
+# Smaller pictures are enlarged to this, pixels, so that a digit's name and score can be read.
+_MIN_SIDE = 320
+_CAPTION_HEIGHT = 24
+
+
+@HOOKS.register_module()
+class PictureHook(Hook):
+    """Write a picture of each chosen test sample: truth at the left, prediction at the right.
+
+    The toolboxes' own hooks differ in what they draw (mmpose: predictions alone), where they write and what they call
+    it. This one hands each sample to the toolbox's own visualizer and puts all files into one folder. Of several
+    processes the first draws, from its share of the test set.
+
+    Args:
+        out_dir: the folder for the pictures.
+        limit: how many to write at most, spread evenly over the test set.
+        score_thr: detections below this score are not drawn.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, out_dir: str, limit: int = 100, score_thr: float = 0.3) -> None:
+        if limit < 1:
+            raise ValueError(f'limit={limit}: at least one picture is needed')
+        self.out_dir = Path(out_dir)
+        self.limit = limit
+        self.score_thr = score_thr
+        self.written: list[Path] = []
+
+    def before_test_epoch(self, runner: Any) -> None:
+        """Choose how many samples to pass over between two pictures."""
+        self.written = []
+        self._seen = 0
+        share = math.ceil(len(runner.test_dataloader.dataset) / runner.world_size)
+        self._step = max(1, math.ceil(share / self.limit))
+        if runner.rank == 0:
+            self.out_dir.mkdir(parents=True, exist_ok=True)
+
+    def after_test_iter(
+        self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Sequence[Any] | None = None
+    ) -> None:
+        """Draw the chosen samples of one batch."""
+        for sample in outputs or ():
+            if self._seen % self._step == 0 and runner.rank == 0:
+                self._draw(runner, sample)
+            self._seen += 1
+
+    def after_test_epoch(self, runner: Any, metrics: dict[str, float] | None = None) -> None:
+        """Say where the pictures are."""
+        if self.written:
+            print_log(f'{len(self.written)} pictures written to {self.out_dir}', logger='current')
+
+    def _draw(self, runner: Any, sample: Any) -> None:
+        import mmcv
+
+        source = Path(sample.get('img_path') or f'{self._seen}.png')
+        image = mmcv.imread(str(source), channel_order='rgb')
+        factor = math.ceil(_MIN_SIDE / min(image.shape[:2]))
+        image = mmcv.imresize(image, (image.shape[1] * factor, image.shape[0] * factor), interpolation='bicubic')
+        path = self._free_name(f'{source.parent.name}_{source.stem}')
+        visualizer = runner.visualizer
+        if hasattr(visualizer, 'visualize_cls'):
+            visualizer.visualize_cls(image, _with_label(sample), out_file=str(path))
+        else:
+            if hasattr(visualizer, 'radius'):  # mmpose: its colours and skeleton come with the data set
+                visualizer.set_dataset_meta(runner.test_evaluator.dataset_meta)
+                plain_radius(visualizer)
+                options: dict[str, Any] = {'draw_bbox': True, 'kpt_thr': self.score_thr}
+            else:
+                tuple_palette(visualizer)
+                options = {'pred_score_thr': self.score_thr} if 'pred_instances' in sample else {}
+            enlarged = enlarge(_merged_pose(sample), factor)
+            visualizer.add_datasample(path.stem, image, enlarged, draw_gt=True, out_file=str(path), **options)
+            _caption(path)
+        self.written.append(path)
+
+    def _free_name(self, stem: str) -> Path:
+        """Return a name that this run has not used: pose has several samples of one image."""
+        path, number = self.out_dir / f'{stem}.png', 1
+        while path in self.written:
+            number += 1
+            path = self.out_dir / f'{stem}_{number}.png'
+        return path
+
+
+def _with_label(sample: Any) -> Any:
+    """Return a classification sample with its label: merged augmentations carry scores alone."""
+    if 'pred_label' not in sample:
+        sample = sample.clone()
+        sample.set_pred_label(sample.pred_score.argmax())
+    return sample
+
+
+def _merged_pose(sample: Any) -> Any:
+    """Return a pose sample as its visualizer takes it, with keypoints back on the whole image; others as they are."""
+    if 'pred_instances' not in sample or 'keypoints' not in sample.pred_instances:
+        return sample
+    from mmpose.structures import merge_data_samples
+
+    return merge_data_samples([sample])
+
+
+def enlarge(sample: Any, factor: int) -> Any:
+    """Return a copy of a data sample for an image enlarged by a whole factor.
+
+    Boxes and keypoints are multiplied; masks and label maps repeat their pixels.
+    """
+    sample = deepcopy(sample)
+    for name in ('gt_instances', 'pred_instances'):
+        instances = sample.get(name)
+        if instances is None:
+            continue
+        for key in ('bboxes', 'keypoints'):
+            if key in instances:
+                instances.set_field(instances.get(key) * factor, key)
+        if 'masks' in instances:
+            instances.set_field(_repeat_masks(instances.masks, factor), 'masks')
+    for name in ('gt_sem_seg', 'pred_sem_seg'):
+        if name in sample:
+            label_map = sample.get(name)
+            sample.set_field(type(label_map)(data=_repeat(label_map.data, factor)), name)
+    return sample
+
+
+def _repeat_masks(masks: Any, factor: int) -> Any:
+    if isinstance(masks, (torch.Tensor, np.ndarray)):
+        return _repeat(masks, factor)
+    from mmdet.structures.mask import BitmapMasks  # ground truth: bitmaps or polygons
+
+    height, width = masks.height * factor, masks.width * factor
+    return BitmapMasks(_repeat(masks.to_ndarray(), factor), height, width)
+
+
+def _repeat(array: Any, factor: int) -> Any:
+    """Repeat the pixels of ``(..., height, width)`` along both of the last axes."""
+    if isinstance(array, torch.Tensor):
+        return array.repeat_interleave(factor, dim=-2).repeat_interleave(factor, dim=-1)
+    return np.repeat(np.repeat(array, factor, axis=-2), factor, axis=-1)
+
+
+def _caption(path: Path) -> None:
+    """Put a strip with ``truth`` and ``prediction`` on top of a picture of two halves."""
+    import cv2
+
+    picture: Any = cv2.imread(str(path))
+    strip = np.full((_CAPTION_HEIGHT, picture.shape[1], 3), 255, dtype=np.uint8)
+    for text, left in (('truth', 6), ('prediction', picture.shape[1] // 2 + 6)):
+        cv2.putText(strip, text, (left, _CAPTION_HEIGHT - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.imwrite(str(path), np.concatenate([strip, picture]))

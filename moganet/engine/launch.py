@@ -1,0 +1,281 @@
+"""From parsed options and a config to a Runner that is ready to start.
+
+Everything that can be known to be wrong is found by :func:`prepare_training` and :func:`prepare_testing`, before a
+folder is made or a process group started; their errors are the user's and are told in one line.
+"""
+
+from __future__ import annotations
+
+import os
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.registry import MODELS
+from torch import nn
+
+from .. import compat
+from ..models import MogaNet
+from . import config_check
+from .amp_option import apply_amp, mend_amp_on_cpu
+from .checkpoint_check import check_fit, check_resumable, latest_checkpoint, read_checkpoint, weights_of
+from .config_file import read_config
+from .data_check import check_data
+from .runner import ConsoleRunner
+from .tta import apply_tta
+from .work_dir import ensure_writable
+
+# What each launcher sets in the processes that it starts.
+_LAUNCHER_VARIABLES = {
+    'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK', 'MASTER_ADDR'),
+}
+# Weights, their gradients' two moments in AdamW: what one checkpoint holds, in numbers a parameter.
+_CHECKPOINT_COPIES = 3
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What ``tools/train.py`` and ``tools/test.py`` have in common; see their ``--help``."""
+
+    config: str
+    work_dir: str | None = None
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+    launcher: str = 'none'
+    seed: int | None = None
+    deterministic: bool = False
+
+
+@dataclass(frozen=True)
+class TrainOptions(RunOptions):
+    """The options of ``tools/train.py``; ``resume`` and ``amp`` are None, ``'auto'`` or a value."""
+
+    resume: str | None = None
+    amp: str | None = None
+    auto_scale_lr: bool = False
+
+
+@dataclass(frozen=True)
+class TestOptions(RunOptions):
+    """The options of ``tools/test.py``."""
+
+    checkpoint: str = ''
+    tta: bool = False
+    show_dir: str | None = None
+    out: str | None = None
+
+    __test__ = False  # the name does not make it a test for pytest
+
+
+@dataclass
+class Plan:
+    """A config that is checked and completed, and what a user should know of it before it starts."""
+
+    cfg: Any
+    parameters: int
+    notes: list[str]
+
+
+def prepare_training(options: TrainOptions) -> Plan:
+    """Check and complete the config of a training run; build nothing but the model, write nothing but a probe.
+
+    Raises:
+        ValueError, KeyError, FileNotFoundError: the options or the config are wrong; told in one line.
+    """
+    cfg, scope, notes = _common(options, ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'), 'training')
+    if options.amp:
+        notes.append(apply_amp(cfg, options.amp))
+    else:
+        notes += mend_amp_on_cpu(cfg)
+    if options.auto_scale_lr:
+        _auto_scale_lr(cfg)
+    check_data(cfg, ('train',) if cfg.get('val_cfg') is None else ('train', 'val'))
+    model = _build_model(cfg, scope)
+    _check_pretrained(model)
+    notes += _resume(cfg, options.resume, model)
+    if not cfg.get('resume') and _is_local(cfg.get('load_from')):
+        read_checkpoint(cfg.load_from)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    cfg.work_dir = str(ensure_writable(cfg.work_dir, '--work-dir', parameters * 4 * _CHECKPOINT_COPIES))
+    return Plan(cfg, parameters, notes)
+
+
+def prepare_testing(options: TestOptions) -> Plan:
+    """Check and complete the config of a test run, and the checkpoint against its model.
+
+    Raises:
+        ValueError, KeyError, FileNotFoundError: the options, the config or the checkpoint are wrong; told in one line.
+    """
+    if options.out and not options.out.endswith(('.pkl', '.pickle')):
+        raise ValueError(f'--out {options.out}: predictions are written as a pickle; give a name that ends in .pkl')
+    cfg, scope, notes = _common(options, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'testing')
+    check_data(cfg, ('test',))
+    model = _build_model(cfg, scope)
+    if _is_local(options.checkpoint):
+        check_fit(model, weights_of(read_checkpoint(options.checkpoint)), options.checkpoint)
+    cfg.load_from, cfg.resume = options.checkpoint, False
+    if options.out:
+        _dump_predictions(cfg, options.out, scope)
+    if options.tta:
+        notes.append(apply_tta(cfg, scope))
+    if options.show_dir:
+        hooks = list(cfg.get('custom_hooks') or [])
+        cfg.custom_hooks = [*hooks, {'type': 'PictureHook', 'out_dir': os.path.abspath(options.show_dir)}]
+        ensure_writable(options.show_dir, '--show-dir')
+    cfg.work_dir = str(ensure_writable(cfg.work_dir, '--work-dir'))
+    # A test builds no optimizer; a config for one machine's training need not fit the machine that tests.
+    for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
+        cfg[name] = None
+    for name in ('val_dataloader', 'val_cfg', 'val_evaluator'):
+        cfg[name] = None
+    return Plan(cfg, sum(parameter.numel() for parameter in model.parameters()), notes)
+
+
+def start(plan: Plan) -> ConsoleRunner:
+    """Build the Runner of a prepared plan: from here on files are written and processes talk to each other."""
+    cfg = plan.cfg
+    dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
+    compat.init_cpu_process_group(cfg.launcher, dist_cfg.get('timeout'))
+    runner: ConsoleRunner = ConsoleRunner.from_cfg(cfg)
+    return runner
+
+
+def _common(options: RunOptions, needed: tuple[str, ...], purpose: str) -> tuple[Any, str, list[str]]:
+    """Read and check a config, and put in what training and testing share."""
+    compat.silence_noise()
+    _check_processes(options.launcher)
+    cfg = read_config(options.config, options.cfg_options)
+    config_check.require_keys(cfg, needed, purpose)
+    scope = cfg.get('default_scope') or 'mmengine'
+    config_check.import_toolbox(scope)
+    config_check.check_types(cfg, scope)
+    cfg.launcher = options.launcher
+    cfg.work_dir = options.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(options.config).stem)
+    _randomness(cfg, options)
+    _loaders(cfg, scope)
+    if 'preprocess_cfg' in cfg:  # mmpose's train.py does the same
+        cfg.model.setdefault('data_preprocessor', cfg.preprocess_cfg)
+    notes: list[str] = []
+    if compat.on_cpu():
+        compat.cpu_dataloaders(cfg)
+        if options.launcher != 'none':
+            compat.cpu_model_wrapper(cfg)
+            cfg.pop('sync_bn', None)
+            if compat.sync_bn_to_bn(cfg.model):
+                notes.append('no CUDA: SyncBN runs as BN, each process by itself')
+    return cfg, scope, notes
+
+
+def _check_processes(launcher: str) -> None:
+    """Refuse a launcher that did not start this process, and more processes on this machine than it has GPUs."""
+    missing = [name for name in _LAUNCHER_VARIABLES.get(launcher, ()) if name not in os.environ]
+    if missing:
+        raise ValueError(
+            f'--launcher {launcher} needs {", ".join(missing)} in the environment; start the processes by '
+            'tools/dist_train.sh, tools/dist_test.sh or torchrun, or leave --launcher out for one process'
+        )
+    processes = int(os.environ.get('LOCAL_WORLD_SIZE', '1')) if launcher == 'pytorch' else 1
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpus and processes > gpus:
+        raise ValueError(f'{processes} processes for {gpus} GPU(s) on this machine; start at most {gpus}')
+
+
+def _randomness(cfg: Any, options: RunOptions) -> None:
+    chosen = dict(cfg.get('randomness') or {})
+    if options.seed is not None:
+        if not 0 <= options.seed < 2**32:
+            raise ValueError(f'--seed {options.seed}: a number from 0 to 2**32 - 1 is needed')
+        chosen['seed'] = options.seed
+    if options.deterministic:
+        chosen['deterministic'] = True
+    chosen.setdefault('seed', None)
+    cfg.randomness = chosen
+
+
+def _loaders(cfg: Any, scope: str) -> None:
+    """Fill in the loaders as the toolbox's own train.py does, and mend what a changed ``num_workers`` breaks."""
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loader = cfg.get(name)
+        if not loader:
+            continue
+        if scope == 'mmpretrain':
+            for key, value in (('pin_memory', True), ('collate_fn', {'type': 'default_collate'})):
+                loader.setdefault(key, value)
+            loader.setdefault('persistent_workers', True)
+        if not loader.get('num_workers'):
+            loader['persistent_workers'] = False  # torch refuses persistent workers where there are none
+            loader.pop('prefetch_factor', None)
+
+
+def _auto_scale_lr(cfg: Any) -> None:
+    scaling = cfg.get('auto_scale_lr') or {}
+    if 'base_batch_size' not in scaling:
+        raise KeyError(
+            '--auto-scale-lr: the config has no auto_scale_lr.base_batch_size, the batch that its learning rate is for;'
+            ' give it by --cfg-options auto_scale_lr.base_batch_size=N'
+        )
+    cfg.auto_scale_lr = {**scaling, 'enable': True}
+
+
+def _build_model(cfg: Any, scope: str) -> nn.Module:
+    """Build the model once for its errors and its shapes; the Runner builds its own.
+
+    Raises:
+        ValueError, KeyError: the config describes no model.
+    """
+    described = deepcopy(cfg.model)
+    if cfg.get('data_preprocessor') is not None:
+        described.setdefault('data_preprocessor', deepcopy(cfg.data_preprocessor))
+    with MODELS.switch_scope_and_registry(scope) as registry:
+        try:
+            model: nn.Module = registry.build(described)
+        except (TypeError, AssertionError, AttributeError, RuntimeError) as error:
+            raise ValueError(f'the model cannot be built: {type(error).__name__}: {error}') from error
+    return model
+
+
+def _check_pretrained(model: nn.Module) -> None:
+    """Refuse a MogaNet with ``init_cfg=dict(type='Pretrained')`` whose file is absent or would not fill it.
+
+    MMEngine warns about missing keys only, and a wrong ``prefix`` then trains from random weights.
+    """
+    for module in model.modules():
+        init_cfg = getattr(module, 'init_cfg', None)
+        if not isinstance(module, MogaNet) or not isinstance(init_cfg, dict) or init_cfg.get('type') != 'Pretrained':
+            continue
+        path, prefix = str(init_cfg.get('checkpoint') or ''), init_cfg.get('prefix') or ''
+        if _is_local(path):
+            prefix = prefix if not prefix or prefix.endswith('.') else f'{prefix}.'
+            check_fit(module, weights_of(read_checkpoint(path)), path, prefix)
+
+
+def _resume(cfg: Any, resume: str | None, model: nn.Module) -> list[str]:
+    """Set what a run resumes from, and check that it can."""
+    if resume is None:
+        return []
+    cfg.resume = True
+    path = latest_checkpoint(cfg.work_dir) if resume == 'auto' else resume
+    cfg.load_from = path
+    if path is None:
+        cfg.resume = False
+        return [f'--resume: {cfg.work_dir} has no checkpoint yet, so training starts at the beginning']
+    if _is_local(path):
+        checkpoint = read_checkpoint(path)
+        check_resumable(checkpoint, path)
+        check_fit(model, weights_of(checkpoint), path)
+    return [f'resuming from {path}']
+
+
+def _is_local(path: str | None) -> bool:
+    """Whether this is the path of a file rather than a URL or a name that a loader resolves."""
+    return bool(path) and '://' not in str(path)
+
+
+def _dump_predictions(cfg: Any, out: str, scope: str) -> None:
+    ensure_writable(Path(out).absolute().parent, '--out, in')
+    dump = {'type': 'DumpDetResults' if scope == 'mmdet' else 'DumpResults', 'out_file_path': out}
+    metrics = cfg.test_evaluator
+    cfg.test_evaluator = [*(metrics if isinstance(metrics, (list, tuple)) else [metrics]), dump]

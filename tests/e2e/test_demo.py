@@ -1,0 +1,52 @@
+"""The driver of ``make demo``, small."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from .tools import LEAVES, TOOLS, call, environment, run, script
+
+DEMO = TOOLS / 'misc' / 'demo.py'
+
+
+def test_classification_then_pose_from_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    small = ['--size', 'small', '--options']
+    done = run(sys.executable, DEMO, '--task', 'classification', *small, *LEAVES['classification'].options)
+    assert (tmp_path / 'work_dirs/demo/classification/trained').read_text() == 'epoch_1.pth'
+    summary = done.stdout.split('\n\nclassification: accuracy/top1 ')[1]
+    assert '(aim 99: ' in summary and 'work_dirs/demo/classification/pictures' in summary
+
+    done = run(sys.executable, DEMO, '--task', 'pose', *small, *LEAVES['pose'].options)
+    # Classification is not trained again, and its weights are where pose starts.
+    assert done.stdout.count('dist_train.sh') == 1
+    assert 'load backbone. in model from: work_dirs/demo/classification/epoch_1.pth' in done.stdout
+    assert '\npose: coco/AP ' in done.stdout
+    assert list((tmp_path / 'work_dirs/demo/pose/pictures').glob('*.png'))
+
+
+def test_a_failed_step_fails_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = (sys.executable, DEMO, '--size', 'small', '--options', 'model.backbone.arch=none')
+    done = run(*command, env=environment(), code=1)
+    told = done.stderr.strip().splitlines()
+    assert told[0].startswith("error: arch is 'none'") and told[1] == 'error: dist_train.sh ended with exit code 2'
+    assert not (tmp_path / 'work_dirs').exists()
+
+
+def test_every_task_names_one_leaf_and_one_that_the_tests_run() -> None:
+    demo = script(DEMO)
+    assert list(demo.TASKS) == ['classification', 'detection', 'segmentation', 'pose']
+    tested = {leaf.config for leaf in LEAVES.values()}
+    for task in demo.TASKS:
+        assert demo.leaf_of(task) in tested
+
+
+@pytest.mark.parametrize('arguments', [['--task', 'classfication'], ['--tasks', 'pose']])
+def test_unknown_task_or_option(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert call(script(DEMO).main, *arguments) == 2
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert line.startswith('error: ') and arguments[-1] in line

@@ -1,0 +1,52 @@
+"""The Slurm scripts, with an ``srun`` that shows what it was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .tools import TOOLS, environment, run
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    srun = tmp_path / 'bin' / 'srun'
+    srun.parent.mkdir()
+    srun.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n')
+    srun.chmod(0o755)
+    inherited = environment()
+    return {**inherited, 'PATH': f'{srun.parent}:{inherited["PATH"]}', 'PYTHON': 'python3.x'}
+
+
+def test_train(env: dict[str, str]) -> None:
+    env |= {'GPUS': '4', 'CPUS_PER_TASK': '3', 'SRUN_ARGS': '--quotetype=auto --exclusive'}
+    given = run(
+        TOOLS / 'slurm_train.sh', 'part', 'job', 'my config.py', 'w', '--seed', '1', env=env
+    ).stdout.splitlines()
+    assert given[:2] == ['-p', 'part']
+    for word in ('--job-name=job', '--gres=gpu:4', '--ntasks=4', '--ntasks-per-node=4', '--cpus-per-task=3'):
+        assert word in given
+    assert given[given.index('--quotetype=auto') + 1] == '--exclusive'
+    script = given.index(str(TOOLS / 'train.py'))
+    assert given[script - 2 : script] == ['python3.x', '-u']
+    assert given[script + 1 :] == ['my config.py', '--work-dir=w', '--launcher=slurm', '--seed', '1']
+
+
+def test_test(env: dict[str, str]) -> None:
+    env |= {'GPUS': '16'}
+    given = run(TOOLS / 'slurm_test.sh', 'part', 'job', 'c.py', 'x.pth', '--tta', env=env).stdout.splitlines()
+    assert '--ntasks=16' in given and '--ntasks-per-node=8' in given and '--gres=gpu:8' in given
+    assert given[given.index(str(TOOLS / 'test.py')) + 1 :] == ['c.py', 'x.pth', '--launcher=slurm', '--tta']
+
+
+@pytest.mark.parametrize('name', ['slurm_train.sh', 'slurm_test.sh'])
+def test_usage(name: str, env: dict[str, str]) -> None:
+    line = run(TOOLS / name, 'part', 'job', env=env, code=2).stderr
+    assert line.startswith('error: usage: ') and len(line.splitlines()) == 1
+
+
+def test_no_python(env: dict[str, str]) -> None:
+    env['PYTHON'] = 'no-such-python'
+    line = run(TOOLS / 'dist_train.sh', 'c.py', '1', env=env, code=2).stderr
+    assert line.startswith('error: no no-such-python here') and len(line.splitlines()) == 1

@@ -1,0 +1,62 @@
+"""Every tiny leaf by the command lines: train, go on, evaluate, draw."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import cv2
+import pytest
+
+from moganet.engine.checkpoint_check import read_checkpoint
+
+from .tools import LEAVES, test, train
+
+# Fewer runs for the second model of a task: each start of Python with a toolbox takes six seconds.
+RESUMED = ('classification', 'retinanet', 'sem-fpn', 'pose')
+
+
+@pytest.mark.parametrize('name', RESUMED)
+def test_train_resume_test(name: str, workplace: Path) -> None:
+    leaf = LEAVES[name]
+    first = train(leaf.config, '--work-dir', 'run', '--seed', '7', '--cfg-options', *leaf.options)
+    assert 'eta: ' in first.stdout and 'loss: ' in first.stdout
+    saved = Path((workplace / 'run' / 'last_checkpoint').read_text().strip())
+    before = _iterations(saved)
+    again = train(leaf.config, '--work-dir', 'run', '--resume', '--cfg-options', *leaf.options, leaf.longer)
+    assert f'resuming from {saved}' in again.stdout
+    assert 'Falling back to weights_only=False' not in again.stdout + again.stderr
+    last = Path((workplace / 'run' / 'last_checkpoint').read_text().strip())
+    assert _iterations(last) == 2 * before
+
+    arguments = ('--work-dir', 'run', '--show-dir', 'pictures', '--tta', '--cfg-options', *leaf.options)
+    done = test(leaf.config, last, *arguments)
+    assert '--tta: ' in done.stdout
+    assert f'{leaf.metric} ' in done.stdout.split('\nresult\n')[1]
+    _check_pictures(workplace / 'pictures', leaf.pictures)
+
+
+@pytest.mark.parametrize('name', sorted(set(LEAVES) - set(RESUMED)))
+def test_train_test(name: str, workplace: Path) -> None:
+    leaf = LEAVES[name]
+    train(leaf.config, '--work-dir', 'run', '--seed', '7', '--amp', 'bf16', '--cfg-options', *leaf.options)
+    last = Path((workplace / 'run' / 'last_checkpoint').read_text().strip())
+    arguments = ('--work-dir', 'run', '--show-dir', 'pictures', '--out', 'predictions.pkl')
+    done = test(leaf.config, last, *arguments, '--cfg-options', *leaf.options)
+    assert f'{leaf.metric} ' in done.stdout.split('\nresult\n')[1]
+    _check_pictures(workplace / 'pictures', leaf.pictures)
+    with open(workplace / 'predictions.pkl', 'rb') as file:
+        assert len(pickle.load(file)) == 2
+
+
+def _iterations(checkpoint: Path) -> int:
+    """Return how many iterations a checkpoint has behind it."""
+    return int(read_checkpoint(checkpoint)['meta']['iter'])
+
+
+def _check_pictures(folder: Path, count: int) -> None:
+    pictures = sorted(folder.glob('*.png'))
+    assert len(pictures) >= count
+    for picture in pictures:
+        image = cv2.imread(str(picture))
+        assert min(image.shape[:2]) >= 320 and image.std() > 10  # not empty

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mmengine.config import Config
+
+from moganet.engine import config_check
+from moganet.engine.config_file import read_config
+
+
+def test_top_level_slips_are_named_and_variables_are_not() -> None:
+    # Names that the toolboxes' own configs use beside those of a run.
+    config_check.check_top_level(['model', 'test_pipeline', 'conv_cfg', 'models', 'val_cofw', 'val_evaluator_abs'])
+    for slip, meant in (('optim_wraper', 'optim_wrapper'), ('trian_cfg', 'train_cfg'), ('custom_hoks', 'custom_hooks')):
+        with pytest.raises(KeyError, match=f'did you mean {meant!r}'):
+            config_check.check_top_level(['model', slip])
+
+
+def test_options_must_exist_at_the_top_level() -> None:
+    config_check.check_options({'model.new.key': 1, 'load_from': 'x', 'codec.sigma': 2}, ['model', 'codec'])
+    with pytest.raises(KeyError, match="no 'trian_dataloader'; did you mean 'train_dataloader'"):
+        config_check.check_options({'trian_dataloader.batch_size': 2}, ['model'])
+
+
+def test_required_keys() -> None:
+    cfg = Config({'modle': {}, 'train_cfg': {}})
+    config_check.require_keys(cfg, ('train_cfg',), 'training')
+    with pytest.raises(KeyError, match="the config has no model, which training needs; is it 'modle'"):
+        config_check.require_keys(cfg, ('model', 'train_cfg'), 'training')
+
+
+def test_toolbox_that_is_none_and_one_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="unknown task: default_scope='mmpos'.*did you mean 'mmpose'"):
+        config_check.import_toolbox('mmpos')
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    with pytest.raises(ValueError, match='needs mmdet, which is not installed; `python -m moganet.doctor`'):
+        config_check.import_toolbox('mmdet')
+
+
+def test_toolbox_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> None:
+        raise AssertionError('MMCV==3.0.0 is used but incompatible')
+
+    monkeypatch.setattr('importlib.import_module', broken)
+    with pytest.raises(ValueError, match=r'mmdet cannot be imported: MMCV==3.0.0 .*moganet\.doctor'):
+        config_check.import_toolbox('mmdet')
+
+
+def _check(**parts: Any) -> None:
+    config_check.check_types(Config(parts), 'mmpretrain')
+
+
+def test_types_are_looked_up_in_the_toolbox_and_in_mmengine() -> None:
+    _check(
+        model={
+            'type': 'ImageClassifier',
+            'backbone': {'type': 'MogaNet', 'arch': 'tiny'},
+            'head': {'type': 'LinearClsHead'},
+        },
+        optim_wrapper={'type': 'OptimWrapper', 'optimizer': {'type': 'AdamW', 'lr': 1.0}},
+        param_scheduler=[{'type': 'CosineAnnealingLR'}],
+        default_hooks={'logger': {'type': 'LoggerHook', 'interval': 3}},
+    )
+
+
+@pytest.mark.parametrize(
+    ('parts', 'told'),
+    [
+        (
+            {'model': {'type': 'ImageClasifier'}},
+            "model: unknown type 'ImageClasifier' in mmp.*'ImageClassifier'",
+        ),
+        ({'model': {'type': 'mmpretrain.Nothing'}}, "unknown type 'Nothing' in mmpretrain"),
+        ({'param_scheduler': [{'type': 'LinearLr'}]}, r"param_scheduler\[0\]: unknown type 'LinearLr'.*'LinearLR'"),
+        ({'default_hooks': {'x': {'type': 'LoggerHok'}}}, "default_hooks.x: unknown type 'LoggerHok'.*'LoggerHook'"),
+        (
+            {'model': {'type': 'ImageClassifier', 'neck': {'type': 'GlobalAveragePooling', 'dims': 1}}},
+            "model.neck: GlobalAveragePooling has no argument 'dims'; did you mean 'dim'",
+        ),
+        ({'train_cfg': {'by_epoch': True, 'max_iter': 1}}, "EpochBasedTrainLoop has no argument 'max_iter'"),
+        ({'train_cfg': {'type': 'IterBasedTrainLoop', 'max_iter': 1}}, "did you mean 'max_iters'"),
+        ({'val_cfg': {'fp61': True}}, "val_cfg: ValLoop has no argument 'fp61'; did you mean 'fp16'"),
+    ],
+)
+def test_unknown_names_are_refused_with_the_nearest(parts: dict[str, Any], told: str) -> None:
+    with pytest.raises(KeyError, match=told):
+        _check(**parts)
+
+
+def test_what_is_no_name_of_a_registry_is_left_alone() -> None:
+    _check(
+        model={
+            'type': 'ImageClassifier',
+            'backbone': {'type': 'some.package.Backbone', 'nms': {'type': 'nms'}, 'mode': {'type': 'nearest'}},
+            'roi_layer': {'type': 'RoIAlign'},
+        },
+        train_dataloader={'dataset': {'pipeline': [{'type': 'Albu', 'transforms': [{'type': 'Blur'}]}]}},
+    )
+
+
+@pytest.mark.parametrize(
+    ('text', 'error', 'told'),
+    [
+        ('model = dict(', ValueError, 'SyntaxError'),
+        ("_base_ = 'gone.py'", FileNotFoundError, 'gone.py'),
+        ("custom_imports = dict(imports=['no_such_package_at_all'], allow_failed_imports=False)", ValueError, 'doctor'),
+        ('model = undefined', ValueError, 'undefined'),
+    ],
+)
+def test_broken_files(text: str, error: type[Exception], told: str, tmp_path: Path) -> None:
+    (tmp_path / 'leaf.py').write_text(text)
+    with pytest.raises(error, match=told) as raised:
+        read_config(str(tmp_path / 'leaf.py'), {})
+    assert str(tmp_path / 'leaf.py') in str(raised.value)
+
+
+def test_options_are_merged(tmp_path: Path) -> None:
+    (tmp_path / 'leaf.py').write_text("model = dict(backbone=dict(arch='tiny'))\nsteps = [dict(end=1)]\n")
+    cfg = read_config(str(tmp_path / 'leaf.py'), {'model.backbone.arch': 'small', 'steps.0.end': 5})
+    assert cfg.model.backbone.arch == 'small' and cfg.steps[0].end == 5
+    with pytest.raises(ValueError, match='--cfg-options cannot be merged'):
+        read_config(str(tmp_path / 'leaf.py'), {'steps.7.end': 5})

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+import torch
+
+from moganet.engine.processes import Nodes, read_nodes, torchrun_arguments
+
+
+def test_one_node_finds_a_free_port() -> None:
+    nodes = read_nodes('2', {})
+    assert (nodes.processes, nodes.nodes, nodes.rank, nodes.address) == (2, 1, 0, '127.0.0.1')
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', nodes.port))
+
+
+def test_several_nodes_meet_at_the_toolboxes_port() -> None:
+    nodes = read_nodes('8', {'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': 'first.example'})
+    assert nodes == Nodes(8, 2, 1, 'first.example', 29500)
+    assert read_nodes('8', {'NNODES': '2', 'NODE_RANK': '1', 'PORT': '1234'}).port == 1234
+
+
+@pytest.mark.parametrize(
+    ('processes', 'environment', 'told'),
+    [
+        ('0', {}, 'GPUS=0: a whole number from 1'),
+        ('two', {}, 'GPUS=two'),
+        ('-1', {}, 'GPUS=-1'),
+        ('1', {'NNODES': '0'}, 'NNODES=0'),
+        ('1', {'NODE_RANK': '1'}, 'NODE_RANK=1: 0 is needed'),
+        ('1', {'NNODES': '2', 'NODE_RANK': '2'}, 'NODE_RANK=2: a whole number from 0 to 1'),
+        ('1', {'PORT': '70000'}, 'PORT=70000'),
+        ('1', {'PORT': 'http'}, 'PORT=http'),
+    ],
+)
+def test_numbers_are_checked(processes: str, environment: dict[str, str], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        read_nodes(processes, environment)
+
+
+def test_port_in_use_is_refused_where_the_first_node_listens() -> None:
+    with socket.socket() as other:
+        other.bind(('', 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        with pytest.raises(ValueError, match=f'PORT={port} cannot be used: Address already in use'):
+            read_nodes('1', {'PORT': port})
+        # The second node only connects to it.
+        assert read_nodes('1', {'PORT': port, 'NNODES': '2', 'NODE_RANK': '1'}).port == int(port)
+
+
+def test_more_processes_than_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    assert read_nodes('2', {}).processes == 2
+    with pytest.raises(ValueError, match='GPUS=3: this machine has 2'):
+        read_nodes('3', {})
+
+
+def test_torchrun_line() -> None:
+    line = torchrun_arguments(Nodes(2, 1, 0, '127.0.0.1', 1234), 'tools/train.py', ['config.py', '--seed', '1'])
+    assert line[:5] == [
+        *('--nnodes=1', '--node_rank=0', '--nproc_per_node=2'),
+        *('--master_addr=127.0.0.1', '--master_port=1234'),
+    ]
+    assert line[5:] == ['tools/train.py', 'config.py', '--seed', '1', '--launcher', 'pytorch']

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Evaluate on a Slurm cluster: [GPUS=8] tools/slurm_test.sh PARTITION JOB_NAME CONFIG CHECKPOINT [options of tools/test.py]
+# Environment: GPUS (in all), GPUS_PER_NODE, CPUS_PER_TASK, SRUN_ARGS, PYTHON.
+set -euo pipefail
+
+if [ "$#" -lt 4 ]; then
+    echo "error: usage: $0 PARTITION JOB_NAME CONFIG CHECKPOINT [options of tools/test.py]" >&2
+    exit 2
+fi
+TOOLS="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)"
+PARTITION="$1"
+JOB_NAME="$2"
+CONFIG="$3"
+CHECKPOINT="$4"
+shift 4
+GPUS="${GPUS:-8}"
+GPUS_PER_NODE="${GPUS_PER_NODE:-8}"
+if [ "$GPUS" -lt "$GPUS_PER_NODE" ]; then
+    GPUS_PER_NODE="$GPUS"
+fi
+
+# SRUN_ARGS holds several words on purpose.
+# shellcheck disable=SC2086
+PYTHONPATH="$(dirname "$TOOLS")${PYTHONPATH:+:$PYTHONPATH}" \
+    exec srun -p "$PARTITION" \
+    --job-name="$JOB_NAME" \
+    --gres="gpu:$GPUS_PER_NODE" \
+    --ntasks="$GPUS" \
+    --ntasks-per-node="$GPUS_PER_NODE" \
+    --cpus-per-task="${CPUS_PER_TASK:-5}" \
+    --kill-on-bad-exit=1 \
+    ${SRUN_ARGS:-} \
+    "${PYTHON:-python}" -u "$TOOLS/test.py" "$CONFIG" "$CHECKPOINT" --launcher=slurm "$@"

@@ -1,0 +1,37 @@
+#!/usr/bin/env python
+"""Train a model of any of the four tasks; ``--help`` lists the options."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# A clone need not be installed to be run, from whatever folder.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from moganet.engine.cli import parse_train, run_tool
+from moganet.engine.launch import prepare_training, start
+from moganet.engine.report import print_plan
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train; return the exit code."""
+    options = parse_train(argv)
+
+    def prepare() -> Callable[[], None]:
+        plan = prepare_training(options)
+        print_plan(plan, options)
+
+        def train() -> None:
+            runner = start(plan)
+            runner.train()
+            print(f'checkpoints and logs: {runner.work_dir}')
+
+        return train
+
+    return run_tool(prepare)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
