@@ -1,0 +1,14 @@
+# Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
+# Expected: Top 1 Accuracy 79.0, Top 5 Accuracy 94.6 on ImageNet-1K (the authors' figures).
+# Size: 5.2 M parameters, 1.1 G multiply-adds at 224x224. GPUs: 8, batch 128 each, memory not published.
+# Recipe: https://github.com/Westlake-AI/MogaNet/blob/main/TRAINING.md (timm 0.6.12).
+# Released weights: moganet_tiny_sz224_8xbs128_ep300.pth.tar (written by timm, gate activated once, no EMA).
+
+_base_ = [
+    'mmpretrain::_base_/default_runtime.py',
+    '../_base_/default_runtime.py',
+    '../_base_/models/moganet_classifier.py',
+    '../_base_/datasets/imagenet_bs128_timm_224.py',
+    '../_base_/schedules/imagenet_bs1024_adamw_timm.py',
+]
+randomness = dict(seed=42)

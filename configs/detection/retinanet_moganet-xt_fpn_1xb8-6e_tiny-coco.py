@@ -1,0 +1,38 @@
+# Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
+# Not measured yet.
+# Command: bash tools/dist_train.sh configs/detection/retinanet_moganet-xt_fpn_1xb8-6e_tiny-coco.py 1
+# Size: 3.99 M parameters. Processes: 1, batch 8 each.
+
+_base_ = ['./retinanet_moganet-t_fpn_1x_coco.py', '../_base_/datasets/tiny_digits.py']
+
+model = dict(
+    backbone=dict(arch='xtiny', drop_path_rate=0.0, layer_scale_init_value=1.0, init_cfg=None),
+    neck=dict(in_channels=[32, 64, 96, 192], out_channels=128, num_outs=3),
+    bbox_head=dict(
+        num_classes=10,
+        in_channels=128,
+        feat_channels=128,
+        stacked_convs=2,
+        # Digits are 20 to 64 pixels high and seldom wider than high.
+        anchor_generator=dict(octave_base_scale=3, ratios=[1.0, 1.5, 2.2], strides=[8, 16, 32])))
+
+data_root = 'data/tiny/coco/'
+train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
+train_pipeline[2].update(scale=(160, 160))
+train_pipeline[3].update(prob=0.0)  # a mirrored digit is none
+test_pipeline[1].update(scale=(160, 160))
+dataset = dict(data_root=data_root, metainfo=dict(classes=_base_.digit_names, palette=_base_.digit_colours))
+train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline, filter_cfg=dict(min_size=0), **dataset))
+val_dataloader = dict(batch_size=8, dataset=dict(pipeline=test_pipeline, **dataset))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + 'annotations/instances_val2017.json')
+test_evaluator = val_evaluator
+
+optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=10))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, begin=0, end=6, by_epoch=True, convert_to_iter_based=True),
+]
+train_cfg = dict(max_epochs=6, val_interval=3)
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=1))
+auto_scale_lr = dict(base_batch_size=8)

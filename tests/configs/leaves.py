@@ -1,0 +1,58 @@
+"""What the tests of the configs share: the leaves, and building what they describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+
+REPO = Path(__file__).resolve().parents[2]
+CONFIGS = REPO / 'configs'
+LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob('[!_]*/*.py'))
+TINY = [leaf for leaf in LEAVES if 'tiny-' in leaf.rsplit('_', 1)[-1]]
+BENCHMARKS = [leaf for leaf in LEAVES if leaf not in TINY]
+TASKS = ('classification', 'detection', 'segmentation', 'pose')
+
+
+def find(part: str) -> str:
+    """The one leaf whose name contains a part."""
+    (leaf,) = (leaf for leaf in LEAVES if part in leaf)
+    return leaf
+
+
+def read(leaf: str) -> Config:
+    """Read a leaf and enter its toolbox's scope, as a Runner does."""
+    cfg = Config.fromfile(CONFIGS / leaf)
+    __import__(cfg.default_scope)
+    init_default_scope(cfg.default_scope)
+    return cfg
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build a config's model with random weights; nothing is downloaded."""
+    model = cfg.model.copy()
+    if 'data_preprocessor' in cfg:
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    return MODELS.build(model)
+
+
+def decays(cfg: Config, model: nn.Module) -> dict[str, float]:
+    """Weight decay of each parameter by name, read from the optimizer that the config builds."""
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper).optimizer
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found = {names[id(p)]: group['weight_decay'] for group in optimizer.param_groups for p in group['params']}
+    assert found.keys() == set(names.values())
+    return found
+
+
+def dataset(cfg: Config, split: str, root: Path, **changes: Any) -> Any:
+    """Build the dataset of a split with another root."""
+    from mmengine.registry import DATASETS
+
+    wanted = cfg[f'{split}_dataloader'].dataset.copy()
+    wanted.update(data_root=str(root), **changes)
+    return DATASETS.build(wanted)

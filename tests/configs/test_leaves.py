@@ -1,0 +1,70 @@
+"""Every leaf config: its form, its name, and what it is made of."""
+
+import re
+
+import pytest
+
+from .leaves import BENCHMARKS, CONFIGS, LEAVES, TASKS, TINY, read
+
+# One part a field of the name; GPUs x batch may be left out, which means 8 x 2.
+_NAME = re.compile(r'^[a-z0-9-]+(_[a-z0-9-]+)*\.py$')
+_BATCH = re.compile(r'_(\d+)xb(\d+)[_-]')
+
+
+def test_every_task_has_a_benchmark_and_a_tiny_leaf():
+    for task in TASKS:
+        assert any(leaf.startswith(task) for leaf in BENCHMARKS)
+        assert any(leaf.startswith(task) for leaf in TINY)
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_form(leaf):
+    assert _NAME.match(leaf.split('/')[1])
+    assert len((CONFIGS / leaf).read_text(encoding='utf-8').splitlines()) <= 40
+    cfg = read(leaf)
+    # The toolboxes' own train.py knows of MogaNet by this alone.
+    assert cfg.custom_imports == dict(imports=['moganet'], allow_failed_imports=False)
+    assert cfg.default_scope == dict(zip(TASKS, ('mmpretrain', 'mmdet', 'mmseg', 'mmpose')))[leaf.split('/')[0]]
+    backbone = cfg.model.backbone
+    assert backbone.type == 'MogaNet'
+    # As the authors trained: nothing frozen, BN in training mode, the gate activated once.
+    assert not {'frozen_stages', 'norm_eval', 'norm_cfg', 'gate_act_twice'} & set(backbone)
+    for part in ('train', 'val', 'test'):
+        assert cfg[f'{part}_dataloader'] and cfg[f'{part}_cfg'] is not None
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_batch_in_the_name(leaf):
+    named = _BATCH.search(leaf)
+    processes, batch = map(int, named.groups()) if named else (8, 2)
+    cfg = read(leaf)
+    assert cfg.train_dataloader.batch_size == batch
+    assert cfg.auto_scale_lr.base_batch_size == processes * batch
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_length_in_the_name(leaf):
+    cfg = read(leaf)
+    parts = re.search(r'[-_](\d+)(e|k)_', leaf)
+    if '_1x_' in leaf:
+        assert cfg.train_cfg.max_epochs == 12
+    elif parts and parts[2] == 'e':
+        assert cfg.train_cfg.max_epochs == int(parts[1])
+    elif parts:
+        assert cfg.train_cfg.max_iters == int(parts[1]) * 1000
+    else:
+        # ImageNet's names leave out the usual 300 epochs; timm adds 10 at the lowest rate.
+        assert leaf.endswith('8xb128_in1k.py') and cfg.train_cfg.max_epochs == 310
+
+
+@pytest.mark.parametrize('leaf', LEAVES)
+def test_arch_in_the_name(leaf):
+    cfg = read(leaf)
+    short = re.search(r'moganet-(\w+?)_', leaf)[1]
+    assert cfg.model.backbone.arch == {'t': 'tiny', 'xt': 'xtiny'}.get(short, short)
+
+
+@pytest.mark.parametrize('leaf', TINY)
+def test_tiny_leaves_need_no_download(leaf):
+    cfg = read(leaf)
+    assert cfg.model.backbone.get('init_cfg') is None and cfg.load_from is None

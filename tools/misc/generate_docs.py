@@ -1,0 +1,231 @@
+#!/usr/bin/env python3
+"""Write what is derived from the metafiles: the header of every leaf config and the tables in the Markdown files.
+
+The numbers live in ``configs/<task>/metafile.yml`` alone. This script copies them to
+
+- the comment block that opens ``configs/<task>/<leaf>.py``, up to its first blank line;
+- Markdown tables in ``README.md``, ``docs/*.md`` and ``configs/*/README.md``, between the lines
+  ``<!-- table: KIND TASK -->`` and ``<!-- end table -->``, where KIND is ``published`` (the authors' figures) or
+  ``measured`` (ours), and TASK is a folder of ``configs``.
+
+``--check`` writes nothing, prints the first line that differs in each stale file, and exits with 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPO = Path(__file__).resolve().parents[2]
+FIRST_LINE = '# Generated from metafile.yml by tools/misc/generate_docs.py; change it there.'
+BEGIN = re.compile(r'^<!-- table: (\w+) (\w+) -->$')
+END = '<!-- end table -->'
+KINDS = ('published', 'measured')
+Model = dict[str, Any]
+
+
+def load_models(repo: Path) -> dict[str, list[Model]]:
+    """Read every metafile that ``model-index.yml`` imports.
+
+    Returns:
+        The task's folder name to its models, in the metafile's order.
+
+    Raises:
+        FileNotFoundError: an imported metafile is missing.
+        ValueError: a model names a config outside its task's folder or one that does not exist, or a leaf config has
+            no model.
+    """
+    index = yaml.safe_load((repo / 'model-index.yml').read_text(encoding='utf-8'))
+    models: dict[str, list[Model]] = {}
+    for entry in index['Import']:
+        path = repo / entry
+        if not path.is_file():
+            raise FileNotFoundError(f'model-index.yml imports {entry}, which does not exist')
+        task = path.parent.name
+        models[task] = yaml.safe_load(path.read_text(encoding='utf-8'))['Models']
+        named = {model['Config'] for model in models[task]}
+        leaves = {leaf.relative_to(repo).as_posix() for leaf in path.parent.glob('*.py')}
+        for config in sorted(named - leaves):
+            raise ValueError(f'{entry} names {config}, which is not a config in {path.parent.relative_to(repo)}')
+        for config in sorted(leaves - named):
+            raise ValueError(f'{config} has no entry in {entry}; add one with its Name, Config and Metadata')
+    return models
+
+
+def is_measured(model: Model) -> bool:
+    """Whether the model's figures were measured in this repository rather than published by the authors."""
+    return 'Measured' in model
+
+
+def metrics_of(model: Model) -> dict[str, float]:
+    """All of a model's metrics, in the metafile's order; empty when there is no result yet."""
+    return {name: value for result in model.get('Results', []) for name, value in result['Metrics'].items()}
+
+
+def size_of(model: Model) -> str:
+    """The model's parameters and multiply-adds in words."""
+    data = model['Metadata']
+    flops = f', {_count(data["FLOPs"], 1e9)} G multiply-adds at {data["Input"]}' if 'FLOPs' in data else ''
+    return f'{_count(data["Parameters"], 1e6)} M parameters{flops}'
+
+
+def header(model: Model) -> list[str]:
+    """The comment lines that open a leaf config."""
+    data = model['Metadata']
+    figures = ', '.join(f'{name} {value}' for name, value in metrics_of(model).items())
+    each = data['Batch Size'] // data['Processes']
+    memory = f'{data["Training Memory (GB)"]} GB' if 'Training Memory (GB)' in data else 'not published'
+    if is_measured(model):
+        cost = f'{data.get("Training Minutes")} minutes on {data["Training Resources"]}'
+        lines = [
+            f'Measured here: {figures} on {data["Training Data"]}, after {cost}.' if figures else 'Not measured yet.',
+            f'Command: {model["Measured"]["Command"]}',
+            f'Size: {size_of(model)}. Processes: {data["Processes"]}, batch {each} each.',
+        ]
+    else:
+        recipe, released = model['Recipe'], model['Released']
+        ema = 'EMA' if released['EMA'] else 'no EMA'
+        lines = [
+            f"Expected: {figures} on {data['Training Data']} (the authors' figures).",
+            f'Size: {size_of(model)}. GPUs: {data["Processes"]}, batch {each} each, memory {memory}.',
+            f'Recipe: {recipe["Source"]} ({recipe["Framework"]}).',
+            f'Released weights: {model["Weights"].rsplit("/", 1)[-1]} '
+            f'(written by {released["Written By"]}, gate activated {released["Gate Activation"]}, {ema}).',
+        ]
+    wrapped = [
+        textwrap.wrap(line, 116, subsequent_indent='  ', break_on_hyphens=False, break_long_words=False)
+        for line in lines
+    ]
+    return [FIRST_LINE] + [f'# {part}' for parts in wrapped for part in parts]
+
+
+def with_header(text: str, model: Model) -> str:
+    """A leaf config's text with its header put in place; a header is what stands before the first blank line."""
+    if text.startswith(FIRST_LINE):
+        text = text.partition('\n\n')[2]
+    return '\n'.join(header(model)) + '\n\n' + text.lstrip('\n')
+
+
+def table(models: list[Model], kind: str, folder: str) -> list[str]:
+    """A Markdown table of the models of one kind.
+
+    Args:
+        models: one task's models.
+        kind: ``published`` or ``measured``.
+        folder: where the Markdown file lies, relative to the repository, for the links to the configs.
+    """
+    chosen = [model for model in models if is_measured(model) == (kind == 'measured')]
+    names = list(dict.fromkeys(name for model in chosen for name in metrics_of(model)))
+    head = ['config', 'params (M)', *(['MACs (G)'] if kind == 'published' else []), *names]
+    head += ['weights', 'gate activated'] if kind == 'published' else ['minutes', 'on']
+    rows = [head, ['---'] * len(head)]
+    for model in chosen:
+        data, metrics = model['Metadata'], metrics_of(model)
+        row = [f'[{model["Name"]}]({os.path.relpath(model["Config"], folder)})', _count(data['Parameters'], 1e6)]
+        if kind == 'published':
+            row.append(_count(data['FLOPs'], 1e9))
+        row += [str(metrics.get(name, '-')) for name in names]
+        if kind == 'published':
+            released = model['Released']
+            row += [f'[{released["Written By"]}]({model["Weights"]})', released['Gate Activation']]
+        else:
+            row += [str(data.get('Training Minutes', '-')), data['Training Resources']]
+        rows.append(row)
+    return ['| ' + ' | '.join(row) + ' |' for row in rows]
+
+
+def with_tables(text: str, models: dict[str, list[Model]], path: str) -> str:
+    """A Markdown file's text with every marked table filled in.
+
+    Raises:
+        ValueError: a marker names an unknown kind or task, or is never closed.
+    """
+    lines: list[str] = []
+    marker = ''
+    for number, line in enumerate(text.split('\n'), 1):
+        begin = BEGIN.match(line)
+        if begin and not marker:
+            kind, task = begin.groups()
+            if kind not in KINDS or task not in models:
+                raise ValueError(
+                    f'{path}:{number}: no table "{kind} {task}"; kinds are {", ".join(KINDS)}, '
+                    f'tasks are {", ".join(models)}'
+                )
+            marker = f'{path}:{number}'
+            lines += [line, *table(models[task], kind, os.path.dirname(path) or '.')]
+        elif line == END:
+            marker = ''
+        if not marker:
+            lines.append(line)
+    if marker:
+        raise ValueError(f'{marker}: the table is not closed; add a line "{END}"')
+    return '\n'.join(lines)
+
+
+def generate(repo: Path) -> dict[Path, str]:
+    """Every generated file's path and the text it should have."""
+    models = load_models(repo)
+    wanted = {
+        repo / model['Config']: with_header((repo / model['Config']).read_text(encoding='utf-8'), model)
+        for of_task in models.values()
+        for model in of_task
+    }
+    for path in [repo / 'README.md', *sorted(repo.glob('docs/*.md')), *sorted(repo.glob('configs/*/README.md'))]:
+        if path.is_file():
+            text = path.read_text(encoding='utf-8')
+            wanted[path] = with_tables(text, models, path.relative_to(repo).as_posix())
+    return wanted
+
+
+def first_difference(found: str, wanted: str) -> str:
+    """The first line that differs, as ``line N: found ..., expected ...``."""
+    old, new = found.split('\n'), wanted.split('\n')
+    size = max(len(old), len(new))
+    pairs = zip(old + ['<end>'] * (size - len(old)), new + ['<end>'] * (size - len(new)))
+    number, a, b = next((n, a, b) for n, (a, b) in enumerate(pairs, 1) if a != b)
+    return f'line {number}: found {a!r}, expected {b!r}'
+
+
+def main(argv: list[str] | None = None, repo: Path = REPO) -> int:
+    """Write or check the generated files.
+
+    Returns:
+        0 when all is as it should be, 1 when ``--check`` found stale files, 2 when a metafile or marker is wrong.
+    """
+    parser = argparse.ArgumentParser(description='Write config headers and Markdown tables from the metafiles.')
+    parser.add_argument('--check', action='store_true', help='write nothing; exit with 1 when a file is stale')
+    args = parser.parse_args(argv)
+    try:
+        wanted = generate(repo)
+    except KeyError as error:
+        print(f'error: an entry of a metafile has no key {error}', file=sys.stderr)
+        return 2
+    except (FileNotFoundError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    stale = {path: text for path, text in wanted.items() if path.read_text(encoding='utf-8') != text}
+    for path, text in stale.items():
+        name = path.relative_to(repo).as_posix()
+        if args.check:
+            difference = first_difference(path.read_text(encoding='utf-8'), text)
+            print(f'stale: {name}: {difference}; run python tools/misc/generate_docs.py', file=sys.stderr)
+        else:
+            path.write_text(text, encoding='utf-8')
+            print(f'written: {name}')
+    return 1 if args.check and stale else 0
+
+
+def _count(value: float, unit: float) -> str:
+    """A count in units of ``unit`` with no more digits than the metafile gives, and at most two after the point."""
+    return f'{round(value / unit, 2):.10g}'
+
+
+if __name__ == '__main__':
+    sys.exit(main())
