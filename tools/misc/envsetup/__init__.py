@@ -1,0 +1,4 @@
+"""The second half of ``setup_env.py``: runs inside the new environment, with the standard library alone."""
+
+# The note in an environment. Its presence says that it was made here: setup_env.py writes it first of all.
+STATE = 'moganet-setup.json'
