@@ -82,7 +82,8 @@ class EditableWheel(editable_wheel):
 
 def main() -> None:
     """Describes the package to setuptools."""
-    sets = ('torch', 'torchvision', 'mmcv', 'toolboxes', 'dense-toolboxes', 'libraries', 'xtcocotools')
+    sets = ('torch', 'torchvision', 'mmcv', 'toolboxes', 'dense-toolboxes')
+    by_hand = ('mmpose', 'imaug')
     setup(
         name='moganet',
         version=read_version(),
@@ -95,9 +96,14 @@ def main() -> None:
         package_data={'moganet': ['py.typed']},
         install_requires=read_requirements('requirements/runtime.txt'),
         extras_require={
-            # Two sets that exclude each other. pip resolves them only with --no-deps, group by group (see the files).
-            'modern': read_requirements('requirements/modern.txt', sets),
-            'classic': read_requirements('requirements/classic.txt', sets),
+            # Two sets that exclude each other, as far as pip can resolve them: what is left out installs with --no-deps
+            # alone, and a resolver builds mmcv without operators. `python -m moganet.doctor` prints the lines for both.
+            'modern': [
+                text for text in read_requirements('requirements/modern.txt', sets) if not text.startswith(by_hand)
+            ],
+            'classic': [
+                text for text in read_requirements('requirements/classic.txt', sets) if not text.startswith(by_hand)
+            ],
             'dev': read_requirements('requirements/modern.txt', ('dev',)),
         },
         cmdclass={'build_py': BuildPy, 'editable_wheel': EditableWheel},

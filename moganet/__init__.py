@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from .models import MogaNet
 
 try:
-    importlib.import_module('mmengine')
-except ImportError as error:
-    # Without MMEngine there is no registry to register in, and `python -m moganet.doctor` must still be able to say
-    # so. Whoever asks for a model gets the reason, below.
-    _unavailable: ImportError | None = error
+    for _name in ('torch', 'mmengine.model'):
+        importlib.import_module(_name)
+except Exception as error:
+    # Without MMEngine there is no registry to register in, and a broken torch raises anything (OSError for a missing
+    # library, ValueError for another NumPy): `python -m moganet.doctor` must still be able to say so. Whoever asks for
+    # a model gets the reason, below. Our own modules are not tried here: their errors are raised.
+    _unavailable: Exception | None = error
 else:
     _unavailable = None
     from . import compat
@@ -34,7 +36,7 @@ __all__ = ['MogaNet', '__version__']
 def __getattr__(name: str) -> object:
     if name in ('MogaNet', 'models', 'compat') and _unavailable is not None:
         raise ImportError(
-            f'moganet.{name} needs MMEngine, which cannot be imported here ({_unavailable}); '
+            f'moganet.{name} needs torch and MMEngine, which cannot be imported here ({_unavailable}); '
             '`python -m moganet.doctor` prints the line that mends it'
         ) from _unavailable
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -289,6 +289,17 @@ def test_it_runs_where_nothing_is_installed(tmp_path):
     assert 'error: torch is not installed' in done.stdout and 'classification  cannot run' in done.stdout
 
 
+@pytest.mark.parametrize('error', ['OSError("libcudart.so.12")', 'ValueError("numpy.dtype size changed")'])
+def test_it_runs_where_torch_is_broken(tmp_path, error):
+    """Importing the package imports torch; what that raises must not take the doctor down."""
+    (tmp_path / 'torch.py').write_text(f'raise {error}\n')
+    command = [sys.executable, '-m', 'moganet.doctor', '--task', 'classification']
+    broken = {**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{ROOT}'}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=broken)
+    assert done.returncode == 1, done.stderr
+    assert f'cannot be imported: {error.split("(")[0]}' in done.stdout and 'mend: pip install' in done.stdout
+
+
 def test_the_sets_are_read_with_their_versions():
     modern, classic = read_set('modern'), read_set('classic')
     assert modern['mmcv'].line() == 'pip install --no-deps --no-build-isolation --no-cache-dir onedl-mmcv==2.3.6'

@@ -129,7 +129,9 @@ def test_the_extras_name_the_two_known_sets(metadata):
         found = [text for text in metadata.get_all('Requires-Dist') if f'extra == "{name}"' in text.replace("'", '"')]
         return {text.split(';')[0].strip() for text in found}
 
-    assert {'onedl-mmcv==2.3.6', 'onedl-mmengine==0.10.12', 'mmpose==1.3.2', 'torch==2.13.0'} <= extra('modern')
+    assert {'onedl-mmcv==2.3.6', 'onedl-mmengine==0.10.12', 'onedl-mmdetection==3.5.1', 'torch==2.13.0'} <= extra(
+        'modern'
+    )
     assert {'mmcv==2.1.0', 'mmengine==0.10.7', 'mmdet==3.3.0', 'torch==2.1.2'} <= extra('classic')
     assert {text.split('==')[0] for text in extra('dev')} == {'mypy', 'pytest', 'pytest-xdist', 'ruff'}
     assert not [text for text in extra('classic') if text.startswith('onedl')]

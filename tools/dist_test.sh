@@ -19,4 +19,4 @@ GPUS="$3"
 shift 3
 
 PYTHONPATH="$(dirname "$TOOLS")${PYTHONPATH:+:$PYTHONPATH}" \
-    exec "$PYTHON" -m moganet.engine.processes test "$TOOLS/test.py" "$GPUS" "$CONFIG" "$CHECKPOINT" "$@"
+    exec "$PYTHON" "$TOOLS/misc/start_processes.py" test "$GPUS" "$CONFIG" "$CHECKPOINT" "$@"

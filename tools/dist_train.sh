@@ -18,4 +18,4 @@ GPUS="$2"
 shift 2
 
 PYTHONPATH="$(dirname "$TOOLS")${PYTHONPATH:+:$PYTHONPATH}" \
-    exec "$PYTHON" -m moganet.engine.processes train "$TOOLS/train.py" "$GPUS" "$CONFIG" "$@"
+    exec "$PYTHON" "$TOOLS/misc/start_processes.py" train "$GPUS" "$CONFIG" "$@"

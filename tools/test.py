@@ -10,9 +10,13 @@ from pathlib import Path
 # A clone need not be installed to be run, from whatever folder.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from moganet.engine.cli import parse_test, run_tool
-from moganet.engine.launch import prepare_testing, start
-from moganet.engine.report import print_metrics, print_plan
+try:
+    from moganet.engine.cli import parse_test, run_tool
+    from moganet.engine.launch import prepare_testing, start
+    from moganet.engine.report import print_metrics, print_plan
+except ImportError as error:
+    print(f'error: {error}, in {sys.executable}; `python -m moganet.doctor` tells what to install', file=sys.stderr)
+    sys.exit(2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

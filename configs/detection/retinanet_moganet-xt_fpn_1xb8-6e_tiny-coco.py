@@ -1,20 +1,20 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Not measured yet.
 # Command: bash tools/dist_train.sh configs/detection/retinanet_moganet-xt_fpn_1xb8-6e_tiny-coco.py 1
-# Size: 3.99 M parameters. Processes: 1, batch 8 each.
+# Size: 3.45 M parameters. Processes: 1, batch 8 each.
 
 _base_ = ['./retinanet_moganet-t_fpn_1x_coco.py', '../_base_/datasets/tiny_digits.py']
 
 model = dict(
     backbone=dict(arch='xtiny', drop_path_rate=0.0, layer_scale_init_value=1.0, init_cfg=None),
-    neck=dict(in_channels=[32, 64, 96, 192], out_channels=128, num_outs=3),
+    neck=dict(in_channels=[32, 64, 96, 192], out_channels=96, num_outs=3),
     bbox_head=dict(
         num_classes=10,
-        in_channels=128,
-        feat_channels=128,
+        in_channels=96,
+        feat_channels=96,
         stacked_convs=2,
-        # Digits are 20 to 64 pixels high and seldom wider than high.
-        anchor_generator=dict(octave_base_scale=3, ratios=[1.0, 1.5, 2.2], strides=[8, 16, 32])))
+        # Digits are 28 to 67 pixels high and 1.2 to 1.9 times as high as wide.
+        anchor_generator=dict(octave_base_scale=2.5, ratios=[1.2, 1.8], strides=[8, 16, 32])))
 
 data_root = 'data/tiny/coco/'
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline

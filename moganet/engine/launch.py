@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, RUNNERS
+from mmengine.runner import Runner
 from torch import nn
 
 from .. import compat
@@ -126,21 +127,16 @@ def prepare_testing(options: TestOptions) -> Plan:
         cfg.custom_hooks = [*hooks, {'type': 'PictureHook', 'out_dir': os.path.abspath(options.show_dir)}]
         ensure_writable(options.show_dir, '--show-dir')
     cfg.work_dir = str(ensure_writable(cfg.work_dir, '--work-dir'))
-    # A test builds no optimizer; a config for one machine's training need not fit the machine that tests.
-    for name in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
-        cfg[name] = None
-    for name in ('val_dataloader', 'val_cfg', 'val_evaluator'):
-        cfg[name] = None
     return Plan(cfg, sum(parameter.numel() for parameter in model.parameters()), notes)
 
 
-def start(plan: Plan) -> ConsoleRunner:
+def start(plan: Plan) -> Runner:
     """Build the Runner of a prepared plan: from here on files are written and processes talk to each other."""
     cfg = plan.cfg
     dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
     compat.init_cpu_process_group(cfg.launcher, dist_cfg.get('timeout'))
-    runner: ConsoleRunner = ConsoleRunner.from_cfg(cfg)
-    return runner
+    # A config may name a Runner of its own, as the toolboxes' tools allow.
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else ConsoleRunner.from_cfg(cfg)
 
 
 def _common(options: RunOptions, needed: tuple[str, ...], purpose: str) -> tuple[Any, str, list[str]]:

@@ -1,7 +1,7 @@
-"""Start several processes of a tool: ``python -m moganet.engine.processes train|test SCRIPT PROCESSES ARGUMENTS...``.
+"""Start several processes of a tool: what ``tools/dist_train.sh`` and ``tools/dist_test.sh`` do.
 
-What ``tools/dist_train.sh`` and ``tools/dist_test.sh`` run. It is torchrun with the checks of the tool done once,
-before any process starts, so that a user's error is one line rather than one traceback a process.
+It is torchrun with the checks of the tool done once, before any process starts, so that a user's error is one line
+rather than one traceback a process.
 
 Environment, as in the toolboxes: NNODES, NODE_RANK, MASTER_ADDR, PORT.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -117,7 +116,11 @@ def check(kind: str, arguments: Sequence[str]) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Check, start and wait; return the exit code."""
+    """Check, start and wait; return the exit code.
+
+    Args:
+        argv: ``train`` or ``test``, the script to run, how many processes, and the script's arguments.
+    """
     kind, script, processes, *arguments = argv
     try:
         nodes = read_nodes(processes, os.environ)
@@ -140,7 +143,3 @@ def main(argv: Sequence[str]) -> int:
         print_error('interrupted; --resume goes on from the last checkpoint')
         return 130
     return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))

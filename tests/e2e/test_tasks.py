@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from moganet.compat import LOG_FILE_ONLY, NOISE
 from moganet.engine.checkpoint_check import read_checkpoint
 
 from .tools import LEAVES, test, train
@@ -21,6 +22,8 @@ def test_train_resume_test(name: str, workplace: Path) -> None:
     leaf = LEAVES[name]
     first = train(leaf.config, '--work-dir', 'run', '--seed', '7', '--cfg-options', *leaf.options)
     assert 'eta: ' in first.stdout and 'loss: ' in first.stdout
+    for phrase in (*LOG_FILE_ONLY, *(noise.phrase for noise in NOISE)):
+        assert phrase not in first.stdout + first.stderr
     saved = Path((workplace / 'run' / 'last_checkpoint').read_text().strip())
     before = _iterations(saved)
     again = train(leaf.config, '--work-dir', 'run', '--resume', '--cfg-options', *leaf.options, leaf.longer)

@@ -28,7 +28,12 @@ class TestTorchBuild:
         pytest.fail('asked without need')
 
     def test_a_gpu_gets_the_ordinary_build(self):
-        assert torch_build.choose_torch(self.wanted, True, 'Linux', self.never, self.never).arguments == self.wanted
+        choice = torch_build.choose_torch(self.wanted, True, 'Linux', lambda name: ['2.13.0'], self.never)
+        assert choice.arguments == self.wanted
+
+    def test_a_gpu_gets_it_even_where_pip_would_prefer_the_cpu_build(self):
+        choice = torch_build.choose_torch(self.wanted, True, 'Linux', lambda name: ['2.13.0+cpu', '2.13.0'], self.never)
+        assert choice.arguments == ('numpy==2.4.6', 'torch===2.13.0')
 
     def test_only_linux_has_two_builds(self):
         assert torch_build.choose_torch(self.wanted, False, 'Darwin', self.never, self.never).arguments == self.wanted
@@ -220,6 +225,17 @@ class TestWheelCache:
         code = 'try:\n import torch\nexcept ModuleNotFoundError as error:\n print(error.name)'
         done = subprocess.run([sys.executable, '-c', code], env=variables, capture_output=True, text=True, check=True)
         assert done.stdout.strip() == 'torch'
+
+    def test_the_variant_follows_gpu_and_toolkit(self, tmp_path, monkeypatch):
+        monkeypatch.setenv('PATH', f'{tmp_path}:/usr/bin:/bin')
+        (tmp_path / 'nvidia-smi').write_text('#!/bin/sh\necho 9.0\necho 8.0\necho 9.0\n')
+        (tmp_path / 'nvidia-smi').chmod(0o755)
+        monkeypatch.setattr(mmcv_wheel.shutil, 'which', lambda name: None)
+        assert mmcv_wheel.choose_variant(True, True) == 'cpu'
+        monkeypatch.setattr(mmcv_wheel.shutil, 'which', lambda name: f'/usr/bin/{name}')
+        assert mmcv_wheel.choose_variant(True, True) == 'cuda-sm80-sm90'
+        assert mmcv_wheel.choose_variant(True, False) == 'cpu'
+        assert mmcv_wheel.choose_variant(False, True) == 'none'
 
     def test_jobs_follow_the_user(self, monkeypatch):
         monkeypatch.setenv('MAX_JOBS', '7')

@@ -110,6 +110,16 @@ def make_venv(python, venv):
             f'{python} cannot make virtual environments: install its venv module (Debian, Ubuntu: apt-get install '
             f'python{wanted}-venv) and run the same line again'
         )
+    needed = NEEDS_GIB['gpu' if shutil.which('nvidia-smi') else 'cpu']
+    there = venv
+    while not os.path.isdir(there) and os.path.dirname(there) != there:
+        there = os.path.dirname(there)
+    free = shutil.disk_usage(there).free / GIB
+    if free < needed:
+        raise SetupError(
+            f'only {free:.1f} GiB are free for {venv}, {needed} GiB are needed: make room, or choose another place '
+            'with VENV=/path'
+        )
     try:
         if os.path.isdir(venv):
             for name in os.listdir(venv):
@@ -124,13 +134,6 @@ def make_venv(python, venv):
             json.dump({'made_by': 'tools/misc/setup_env.py'}, file)
     except OSError as error:
         raise SetupError(f'cannot write {venv}: {error.strerror}; choose another place with VENV=/path') from error
-    needed = NEEDS_GIB['gpu' if shutil.which('nvidia-smi') else 'cpu']
-    free = shutil.disk_usage(venv).free / GIB
-    if free < needed:
-        raise SetupError(
-            f'only {free:.1f} GiB are free for {venv}, {needed} GiB are needed: make room, or choose another place '
-            'with VENV=/path'
-        )
     done = subprocess.run([python, '-m', 'venv', venv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         last = (done.stdout.decode(errors='replace').strip().splitlines() or ['no message'])[-1]

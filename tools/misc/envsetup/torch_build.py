@@ -50,10 +50,12 @@ def choose_torch(
         answers: whether an index can be reached.
     """
     wanted = tuple(requirements)
+    version = next(text for text in wanted if text.startswith('torch==')).split('==')[1]
+    # pip prefers 2.13.0+cpu to 2.13.0 wherever both are offered; three signs mean exactly that one.
+    if gpu and system == 'Linux' and {version, f'{version}+cpu'} <= set(offered('torch')):
+        return Choice(tuple(text.replace('torch==', 'torch===') for text in wanted))
     if gpu or system != 'Linux':
         return Choice(wanted)
-    version = next(text for text in wanted if text.startswith('torch==')).split('==')[1]
-    # pip prefers 2.13.0+cpu to 2.13.0 wherever both are offered.
     if f'{version}+cpu' in offered('torch'):
         return Choice(wanted)
     if answers(f'{CPU_INDEX}/torch/'):

@@ -1,7 +1,8 @@
-"""The Slurm scripts, with an ``srun`` that shows what it was given."""
+"""The shell scripts: those for Slurm with an ``srun`` that shows what it was given, and a Python that is not fit."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,17 @@ def test_test(env: dict[str, str]) -> None:
 def test_usage(name: str, env: dict[str, str]) -> None:
     line = run(TOOLS / name, 'part', 'job', env=env, code=2).stderr
     assert line.startswith('error: usage: ') and len(line.splitlines()) == 1
+
+
+def test_python_without_torch(tmp_path: Path) -> None:
+    """An interpreter that finds neither torch nor anything else that is installed."""
+    bare = tmp_path / 'bare'
+    bare.write_text(f'#!/usr/bin/env bash\nexec {sys.executable} -S -I "$@"\n')
+    bare.chmod(0o755)
+    commands = [[bare, TOOLS / 'train.py', 'c.py'], [bare, TOOLS / 'test.py', 'c.py', 'x.pth']]
+    for command in [*commands, [TOOLS / 'dist_train.sh', 'c.py', '1']]:
+        line = run(*command, env=environment(PYTHON=str(bare)), code=2).stderr
+        assert line.startswith('error: No module named') and 'moganet.doctor' in line and len(line.splitlines()) == 1
 
 
 def test_no_python(env: dict[str, str]) -> None:

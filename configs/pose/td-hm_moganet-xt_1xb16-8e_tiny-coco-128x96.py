@@ -1,7 +1,7 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Not measured yet.
-# Command: bash tools/dist_train.sh configs/pose/td-hm_moganet-xt_1xb32-15e_tiny-coco-128x96.py 1
-# Size: 3.09 M parameters. Processes: 1, batch 32 each.
+# Command: bash tools/dist_train.sh configs/pose/td-hm_moganet-xt_1xb16-8e_tiny-coco-128x96.py 1
+# Size: 3.09 M parameters. Processes: 1, batch 16 each.
 
 _base_ = './td-hm_moganet-t_8xb32-210e_coco-256x192.py'
 
@@ -16,17 +16,17 @@ train_pipeline[4].update(input_size=codec['input_size'])
 train_pipeline[5].update(encoder=codec)
 val_pipeline[2].update(input_size=codec['input_size'])
 data_root = 'data/tiny/coco_pose/'
-train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
+train_dataloader = dict(batch_size=16, dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(data_root=data_root, bbox_file=None, pipeline=val_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + 'annotations/person_keypoints_val2017.json')
 test_evaluator = val_evaluator
 
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, begin=0, end=15, by_epoch=True, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, begin=0, end=8, by_epoch=True, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=15, val_interval=5)
-default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=5, max_keep_ckpts=1, save_best=None))
-auto_scale_lr = dict(base_batch_size=32)
+train_cfg = dict(max_epochs=8, val_interval=4)
+default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=4, max_keep_ckpts=1, save_best=None))
+auto_scale_lr = dict(base_batch_size=16)
