@@ -17,7 +17,7 @@ SETUP = boot="$(PYTHON)"; "$${boot:-python3}" -V >/dev/null 2>&1 || boot=python3
 	{ echo "error: no Python: install 3.11 (Debian, Ubuntu: apt-get install python3.11 python3.11-venv)" >&2; exit 2; }; \
 	PYTHON="$(PYTHON)" "$${boot:-python3}" tools/misc/setup_env.py --venv "$(VENV)"
 # Two OpenMP pools on two cores wait for each other by spinning. An environment of the user's own may lack xdist.
-PYTEST = two=$$($(RUN) -c "import xdist" 2>/dev/null && echo "-n 2"); OMP_NUM_THREADS=1 $(RUN) -m pytest $$two
+PYTEST = two=$$($(RUN) -c "import xdist" 2>/dev/null && echo "-n 2 --dist worksteal"); OMP_NUM_THREADS=1 $(RUN) -m pytest $$two
 
 .PHONY: help demo setup doctor test test-slow lint docs-check clean
 

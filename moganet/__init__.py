@@ -1,7 +1,7 @@
 """MogaNet for OpenMMLab 2.x.
 
-Importing this package registers the backbone in MMEngine's registry and the ``moganet::`` config scope, and does
-nothing else: no toolbox is imported, nothing is printed, the network is not touched.
+Importing this package registers the backbone, its hooks and optimizer wrappers and the ``moganet::`` config scope with
+MMEngine, and does nothing else: no toolbox is imported, nothing is printed, the network is not touched.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ except Exception as error:
     _unavailable: Exception | None = error
 else:
     _unavailable = None
-    from . import compat
+    from . import compat, engine
     from .models import MogaNet
 
     compat.register_scopes()
     compat.allow_resume_globals()
 
-__all__ = ['MogaNet', '__version__']
+__all__ = ['MogaNet', '__version__', 'engine']
 
 
 def __getattr__(name: str) -> object:
-    if name in ('MogaNet', 'models', 'compat') and _unavailable is not None:
+    if name in ('MogaNet', 'compat', 'engine', 'models') and _unavailable is not None:
         raise ImportError(
             f'moganet.{name} needs torch and MMEngine, which cannot be imported here ({_unavailable}); '
             '`python -m moganet.doctor` prints the line that mends it'

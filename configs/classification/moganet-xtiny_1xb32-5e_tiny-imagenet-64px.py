@@ -30,5 +30,5 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=1e-5, by_epoch=True, begin=1, end=5, convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=5, val_interval=5)
-default_hooks = dict(logger=dict(interval=5), checkpoint=dict(max_keep_ckpts=1))
+default_hooks = dict(logger=dict(interval=5), checkpoint=dict(max_keep_ckpts=2))
 auto_scale_lr = dict(base_batch_size=32)

@@ -34,5 +34,5 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=1e-5, begin=0, end=6, by_epoch=True, convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=6, val_interval=3)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=1))
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=2))
 auto_scale_lr = dict(base_batch_size=8)

@@ -28,5 +28,5 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=1e-5, begin=0, end=8, by_epoch=True, convert_to_iter_based=True),
 ]
 train_cfg = dict(max_epochs=8, val_interval=4)
-default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=4, max_keep_ckpts=1, save_best=None))
+default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=4, max_keep_ckpts=2, save_best=None))
 auto_scale_lr = dict(base_batch_size=16)

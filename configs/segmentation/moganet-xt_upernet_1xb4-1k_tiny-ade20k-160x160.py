@@ -33,5 +33,5 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', eta_min=1e-5, begin=100, end=1000, by_epoch=False),
 ]
 train_cfg = dict(max_iters=1000, val_interval=1000)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=1000, max_keep_ckpts=1))
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=1000, max_keep_ckpts=2))
 auto_scale_lr = dict(base_batch_size=4)
