@@ -1,5 +1,7 @@
 """The configs' datasets and pipelines on real files, and one step of training from them."""
 
+import re
+
 import pytest
 import torch
 from mmengine.dataset import pseudo_collate
@@ -25,7 +27,7 @@ def load(leaf, split, tiny, **changes):
 def test_tiny_data_fits_the_config(leaf, split, tiny):
     cfg, data = load(leaf, split, tiny)
     assert len(data) >= 8
-    height, width = {'classification': (64, 64), 'pose': (128, 96)}.get(leaf.split('/')[0], (160, 160))
+    height, width = {'classification': (64, 64), 'pose': (128, 96)}.get(leaf.split('/')[0], (128, 128))
     for index in range(3):
         assert data[index]['inputs'].shape == (3, height, width)
     names = data.metainfo.get('classes', ())
@@ -43,9 +45,14 @@ def test_one_training_step(leaf, tiny):
     total, _ = model.parse_losses(losses)
     assert torch.isfinite(total)
     total.backward()
+    # The stages after the last one that gives a map are not run.
+    after = '|'.join(str(stage + 2) for stage in range(max(model.backbone.out_indices), 3))
+    names = [name for name, _ in model.named_parameters()]
+    not_run = [name for name in names if after and re.match(rf'backbone\.(patch_embed|blocks|norm)({after})\.', name)]
     missing = [name for name, parameter in model.named_parameters() if parameter.grad is None]
-    assert not missing
-    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
+    assert [name for name in missing if name not in not_run] == []
+    assert not not_run or (cfg.find_unused_parameters and missing)  # else several processes would wait for them
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters() if parameter.grad is not None)
 
 
 @pytest.mark.parametrize('leaf', TINY)
@@ -62,7 +69,7 @@ def test_prediction(leaf, tiny):
         assert result.pred_instances.bboxes.shape[1] == 4
         assert ('masks' in result.pred_instances) == ('mask' in leaf)
     elif task == 'segmentation':
-        assert result.seg_logits.data.shape == (11, 160, 160)
+        assert result.seg_logits.data.shape == (11, 128, 128)
     else:
         assert result.pred_instances.keypoints.shape == (1, 17, 2)
 
@@ -96,7 +103,7 @@ def test_ade20k_pipelines(tiny):
         assert val[0]['inputs'].shape == (3, 512, 512)
         truth = val[0]['data_samples'].gt_sem_seg.data
         # The files count from 1, and 0 is what ADE20K leaves unlabelled; the ground, 11 in them, is the last class.
-        assert truth.shape == (1, 160, 160) and truth.max() == 10 and truth.min() >= 0
+        assert truth.shape == (1, 128, 128) and truth.max() == 10 and truth.min() >= 0
 
 
 def test_ade20k_sides_are_rounded_up():

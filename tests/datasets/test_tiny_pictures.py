@@ -13,7 +13,7 @@ from moganet.datasets.tiny.figures import FigurePicture, compose_picture
 from moganet.datasets.tiny.masks import box_of, polygons_of
 from moganet.datasets.tiny.people import PARTS, draw_look, draw_person, part_number
 from moganet.datasets.tiny.puppet import KEYPOINT_NAMES, SKELETON, draw_puppet
-from moganet.datasets.tiny.scenes import GROUND_LABEL, Scene, compose_scene
+from moganet.datasets.tiny.scenes import GROUND_LABEL, SCENE_SIZE, Scene, compose_scene
 from moganet.datasets.tiny.sources import Sources
 
 
@@ -83,7 +83,7 @@ def test_overlap_is_there_and_capped(scenes: list[Scene]) -> None:
 
 def test_later_digits_cover_earlier_ones(scenes: list[Scene]) -> None:
     for scene in scenes:
-        above = np.zeros((160, 160), dtype=bool)
+        above = np.zeros((SCENE_SIZE, SCENE_SIZE), dtype=bool)
         for digit in reversed(scene.digits):
             np.testing.assert_array_equal(digit.visible, digit.full & ~above)
             above |= digit.full
@@ -92,7 +92,7 @@ def test_later_digits_cover_earlier_ones(scenes: list[Scene]) -> None:
 def test_labels_are_the_visible_masks(scenes: list[Scene]) -> None:
     for scene in scenes:
         labels = scene.labels()
-        owner = np.zeros((160, 160), dtype=int)
+        owner = np.zeros((SCENE_SIZE, SCENE_SIZE), dtype=int)
         for digit in scene.digits:
             assert (labels[digit.visible] == digit.label + 1).all()
             owner += digit.visible

@@ -58,7 +58,7 @@ def test_mmdet_reads_coco_instances(tiny: Path) -> None:
             samples = [dataset[i] for i in range(len(dataset))]
         assert len(samples) == 8
         for sample in samples:
-            assert sample['img'].shape == (160, 160, 3)
+            assert sample['img'].shape == (128, 128, 3)
             assert not sample['gt_ignore_flags'].any()
             boxes = sample['gt_bboxes'].tensor.numpy()
             np.testing.assert_array_equal(sample['gt_masks'].get_bboxes('hbox').tensor.numpy(), boxes)
@@ -84,7 +84,7 @@ def test_mmseg_reads_ade_folders(tiny: Path) -> None:
         for dataset in (ADE20KDataset(**folders), own):
             labels = [dataset[i]['gt_seg_map'] for i in range(len(dataset))]
             assert len(labels) == 8
-            assert {shape for label in labels for shape in [label.shape]} == {(160, 160)}
+            assert {shape for label in labels for shape in [label.shape]} == {(128, 128)}
             found = np.unique(np.stack(labels))
             assert found.max() == classes.index('ground') and found.min() >= 0
 

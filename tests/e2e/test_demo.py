@@ -45,6 +45,26 @@ def test_every_task_names_one_leaf_and_one_that_the_tests_run() -> None:
         assert demo.leaf_of(task) in tested
 
 
+@pytest.mark.parametrize(
+    ('name', 'gpus', 'processes', 'options'),
+    [
+        ('a_2xb8-3e_b.py', 0, 2, []),  # the processor is shared by as many
+        ('a_2xb8-3e_b.py', 4, 2, []),
+        ('a_2xb8-3e_b.py', 1, 1, ['train_dataloader.batch_size=16']),
+        ('a_4xb2-3e_b.py', 2, 2, ['train_dataloader.batch_size=4']),
+    ],
+)
+def test_processes_follow_the_name_and_the_total_batch_stays(
+    name: str, gpus: int, processes: int, options: list[str]
+) -> None:
+    assert script(DEMO).processes_of(Path(name), gpus) == (processes, options)
+
+
+def test_a_name_without_processes_is_refused() -> None:
+    with pytest.raises(ValueError, match='a_b.py does not tell its processes and batch'):
+        script(DEMO).processes_of(Path('a_b.py'), 0)
+
+
 @pytest.mark.parametrize('arguments', [['--task', 'classfication'], ['--tasks', 'pose']])
 def test_unknown_task_or_option(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert call(script(DEMO).main, *arguments) == 2

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -87,6 +88,32 @@ def leaf_of(task: str) -> Path:
     return found[0]
 
 
+def processes_of(leaf: Path, gpus: int) -> tuple[int, list[str]]:
+    """Return how many processes a leaf is run in, and the options that go with it.
+
+    The leaf's name tells for how many it was made: ``2xb8`` is two, with a batch of eight each. With fewer GPUs than that
+    each takes more pictures, so that the total stays. Without a GPU that many processes share the processor.
+
+    Args:
+        leaf: the config.
+        gpus: how many torch can see.
+    """
+    named = re.search(r'_(\d+)xb(\d+)', leaf.stem)
+    if named is None:
+        raise ValueError(f'{leaf.name} does not tell its processes and batch, as in _2xb8')
+    processes, batch = int(named[1]), int(named[2])
+    if not gpus or gpus >= processes:
+        return processes, []
+    return gpus, [f'train_dataloader.batch_size={processes * batch // gpus}']
+
+
+def count_gpus() -> int:
+    """Return how many GPUs torch can see."""
+    import torch  # takes seconds, and a slip in the command line is told without it
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
 def noted_checkpoint(work_dir: Path, note: str) -> Path | None:
     """Return the checkpoint that a file of a work dir names, if it is there."""
     if not (work_dir / note).is_file():
@@ -119,8 +146,11 @@ def train(task: str, options: list[str]) -> Path:
             raise FileNotFoundError(f'{RESULTS}/classification holds no finished training; run that demo first')
         init = {'_delete_': True, 'type': 'Pretrained', 'checkpoint': weights, 'prefix': 'backbone.'}
         options = [f'model.backbone.init_cfg.{key}={value}' for key, value in init.items()] + options
-    command: list[str | Path] = [TOOLS / 'dist_train.sh', leaf_of(task), '1', '--work-dir', work_dir, '--seed', '0']
-    run([*command, '--resume', *(['--cfg-options', *options] if options else [])])
+    processes, batch = processes_of(leaf_of(task), count_gpus())
+    options = batch + options
+    command: list[str | Path] = [TOOLS / 'dist_train.sh', leaf_of(task), str(processes)]
+    command += ['--work-dir', work_dir, '--seed', '0', '--resume']
+    run([*command, *(['--cfg-options', *options] if options else [])])
     checkpoint = noted_checkpoint(work_dir, 'last_checkpoint')  # written by MMEngine
     if checkpoint is None:
         raise FileNotFoundError(f'the training of {task} left no checkpoint in {work_dir}')
@@ -133,8 +163,9 @@ def test(task: str, checkpoint: Path) -> tuple[float, Path]:
     work_dir = RESULTS / task
     pictures = work_dir / 'pictures'
     shutil.rmtree(pictures, ignore_errors=True)
-    command: list[str | Path] = [TOOLS / 'dist_test.sh', leaf_of(task), checkpoint, '1', '--work-dir', work_dir]
-    lines = run([*command, '--show-dir', pictures])
+    processes, _ = processes_of(leaf_of(task), count_gpus())
+    command: list[str | Path] = [TOOLS / 'dist_test.sh', leaf_of(task), checkpoint, str(processes)]
+    lines = run([*command, '--work-dir', work_dir, '--show-dir', pictures])
     name = TASKS[task].metric
     results = lines[len(lines) - lines[::-1].index('result') :] if 'result' in lines else []
     for line in results:

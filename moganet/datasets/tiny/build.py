@@ -18,7 +18,7 @@ from moganet.datasets.tiny.scenes import compose_scene
 from moganet.datasets.tiny.sources import SPLITS, Sources, Split, load_sources
 from moganet.datasets.tiny.writers import AdeWriter, ImageNetWriter, InstancesWriter, KeypointsWriter
 
-VERSION = 2  # raise it whenever the same arguments give other files
+VERSION = 3  # raise it whenever the same arguments give other files
 MANIFEST = 'tiny.json'  # at the root of each set: the arguments that it was made with
 FOLDERS = {'classification': 'imagenet', 'detection': 'coco', 'segmentation': 'ade', 'pose': 'coco_pose'}
 TASKS = tuple(FOLDERS)
@@ -35,8 +35,8 @@ Counts = dict[Split, int]
 SIZES: dict[str, dict[str, Counts]] = {
     'demo': {
         'classification': {'train': 1438, 'val': 359},
-        'detection': {'train': 1500, 'val': 200},
-        'segmentation': {'train': 1500, 'val': 200},
+        'detection': {'train': 2000, 'val': 200},
+        'segmentation': {'train': 2000, 'val': 200},
         'pose': {'train': 1200, 'val': 150},
     },
     'small': {

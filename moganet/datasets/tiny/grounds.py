@@ -63,5 +63,5 @@ def _jitter(rng: np.random.Generator, image: NDArray[np.uint8]) -> NDArray[np.ui
     pixels = grey + (pixels - grey) * np.float32(rng.uniform(0.5, 1.3))
     mean = pixels.mean()
     pixels = mean + (pixels - mean) * np.float32(rng.uniform(0.6, 1.1))
-    pixels *= rng.uniform(0.85, 1.15, size=3).astype(np.float32) * np.float32(rng.uniform(0.7, 1.2))
+    pixels *= rng.uniform(0.85, 1.15, size=3).astype(np.float32) * np.float32(rng.uniform(0.35, 0.85))
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)

@@ -10,16 +10,16 @@ from moganet.datasets.tiny.digits import place_ink, smooth_ink
 from moganet.datasets.tiny.grounds import Ground, draw_ground
 from moganet.datasets.tiny.sources import Sources, Split
 
-SCENE_SIZE = 160
+SCENE_SIZE = 128
 MAX_HIDDEN = 0.4  # share of a digit's own pixels that later digits may cover
 GROUND_LABEL = 11  # semantic label; a digit d has d + 1, and 0 (unlabelled in ADE20K) never occurs
-_HEIGHTS = (28.0, 64.0)
-_MAX_ANGLE = 20.0  # degrees: a six stays a six
-_COUNTS = (2, 5)
+_HEIGHTS = (30.0, 56.0)
+_MAX_ANGLE = 15.0  # degrees: a six stays a six
+_COUNTS = (3, 6)
 _TRIES = 14
 _OVERLAP_SHARE = 0.4  # of the digits may cover others, the rest keep clear of them
 _EDGE, _CORE = 0.3, 0.48  # ink above the first is the digit's dark edge, above the second its coloured stroke
-_MIN_CONTRAST = 110.0  # Euclidean distance in RGB between a stroke and the mean of what it covers
+_MIN_CONTRAST = 150.0  # Euclidean distance in RGB between a stroke and the mean of what it covers
 
 
 @dataclass
@@ -29,7 +29,7 @@ class PlacedDigit:
     Attributes:
         source: index among scikit-learn's digits.
         label: 0 to 9.
-        full: (160, 160) bool, every pixel of the digit.
+        full: (128, 128) bool, every pixel of the digit.
         visible: the same less what later digits cover.
     """
 
@@ -48,7 +48,7 @@ class Scene:
     """A picture, what was laid on it (the first lies lowest), and the crop below.
 
     Attributes:
-        image: (160, 160, 3) RGB uint8.
+        image: (128, 128, 3) RGB uint8.
         digits: the digits, of each of which at least 1 - MAX_HIDDEN can be seen.
         ground: the crop of a photograph.
     """
@@ -58,7 +58,7 @@ class Scene:
     ground: Ground
 
     def labels(self) -> NDArray[np.uint8]:
-        """The semantic map: (160, 160) uint8, 1 to 10 for the digits zero to nine, 11 for the ground."""
+        """The semantic map: (128, 128) uint8, 1 to 10 for the digits zero to nine, 11 for the ground."""
         result = np.full(self.image.shape[:2], GROUND_LABEL, dtype=np.uint8)
         for digit in self.digits:
             result[digit.visible] = digit.label + 1
@@ -129,7 +129,7 @@ def _contrasting_colour(rng: np.random.Generator, below: NDArray[np.float32]) ->
     """A random saturated, bright RGB colour that stands out from the mean colour below it."""
     best, best_distance = np.zeros(3, dtype=np.float32), -1.0
     for _ in range(20):
-        rgb = colorsys.hsv_to_rgb(float(rng.random()), float(rng.uniform(0.55, 1)), float(rng.uniform(0.85, 1)))
+        rgb = colorsys.hsv_to_rgb(float(rng.random()), float(rng.uniform(0.25, 0.9)), float(rng.uniform(0.9, 1)))
         colour = np.array(rgb, dtype=np.float32) * 255
         distance = float(np.linalg.norm(colour - below))
         if distance > best_distance:

@@ -1,7 +1,7 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Not measured yet.
-# Command: bash tools/dist_train.sh configs/detection/mask-rcnn_moganet-xt_fpn_1xb4-6e_tiny-coco.py 1
-# Size: 4.7 M parameters. Processes: 1, batch 4 each.
+# Command: bash tools/dist_train.sh configs/detection/mask-rcnn_moganet-xt_fpn_2xb4-2e_tiny-coco.py 2
+# Size: 4.7 M parameters. Processes: 2, batch 4 each.
 
 _base_ = ['./mask-rcnn_moganet-t_fpn_1x_coco.py', '../_base_/datasets/tiny_digits.py']
 
@@ -18,9 +18,9 @@ model = dict(
     test_cfg=dict(rpn=dict(max_per_img=100)))
 
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
-train_pipeline[2].update(scale=(160, 160))
+train_pipeline[2].update(scale=(128, 128))
 train_pipeline[3].update(prob=0.0)  # a mirrored digit is none
-test_pipeline[1].update(scale=(160, 160))
+test_pipeline[1].update(scale=(128, 128))
 dataset = dict(data_root='data/tiny/coco/', metainfo=dict(classes=_base_.digit_names, palette=_base_.digit_colours))
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline, filter_cfg=dict(min_size=0), **dataset))
 val_dataloader = dict(batch_size=4, dataset=dict(pipeline=test_pipeline, **dataset))
@@ -28,11 +28,11 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file='data/tiny/coco/annotations/instances_val2017.json')
 test_evaluator = val_evaluator
 
-optim_wrapper = dict(optimizer=dict(lr=5e-4), clip_grad=dict(max_norm=10))
+optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=10))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, begin=0, end=6, by_epoch=True, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, begin=0, end=2, by_epoch=True, convert_to_iter_based=True),
 ]
-train_cfg = dict(max_epochs=6, val_interval=3)
+train_cfg = dict(max_epochs=2, val_interval=1)
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=2))
-auto_scale_lr = dict(base_batch_size=4)
+auto_scale_lr = dict(base_batch_size=8)

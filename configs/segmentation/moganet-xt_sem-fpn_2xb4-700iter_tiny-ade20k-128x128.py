@@ -1,17 +1,17 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Not measured yet.
-# Command: bash tools/dist_train.sh configs/segmentation/moganet-xt_sem-fpn_1xb4-1k_tiny-ade20k-160x160.py 1
-# Size: 3.2 M parameters. Processes: 1, batch 4 each.
+# Command: bash tools/dist_train.sh configs/segmentation/moganet-xt_sem-fpn_2xb4-700iter_tiny-ade20k-128x128.py 2
+# Size: 3.2 M parameters. Processes: 2, batch 4 each.
 
 _base_ = ['./moganet-t_sem-fpn_8xb4-80k_ade20k-512x512.py', '../_base_/datasets/tiny_digits.py']
 
 model = dict(
-    data_preprocessor=dict(size=(160, 160)),
+    data_preprocessor=dict(size=(128, 128)),
     backbone=dict(arch='xtiny', drop_path_rate=0.0, layer_scale_init_value=1.0, init_cfg=None),
-    neck=dict(in_channels=[32, 64, 96, 192], out_channels=64),
+    neck=dict(in_channels=[32, 64, 96, 192], out_channels=64, norm_cfg=dict(type='BN')),
     decode_head=dict(
         in_channels=[64, 64, 64, 64], channels=64, num_classes=11,
-        loss_decode=dict(class_weight=[1.0] * 10 + [0.15])))  # seven pixels in eight are ground
+        loss_decode=dict(class_weight=[1.0] * 10 + [0.4])))  # four pixels in five are ground
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -29,11 +29,11 @@ train_dataloader = dict(batch_size=4, num_workers=2, dataset=dict(pipeline=train
 val_dataloader = dict(batch_size=8, num_workers=2, dataset=dict(pipeline=test_pipeline, **dataset))
 test_dataloader = val_dataloader
 
-optim_wrapper = dict(optimizer=dict(lr=1e-3, weight_decay=0.01))
+optim_wrapper = dict(optimizer=dict(lr=2e-3, weight_decay=0.01))
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, begin=0, end=100, by_epoch=False),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, begin=100, end=1000, by_epoch=False),
+    dict(type='LinearLR', start_factor=0.01, begin=0, end=50, by_epoch=False),
+    dict(type='CosineAnnealingLR', eta_min=1e-5, begin=50, end=700, by_epoch=False),
 ]
-train_cfg = dict(max_iters=1000, val_interval=1000)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=1000, max_keep_ckpts=2))
-auto_scale_lr = dict(base_batch_size=4)
+train_cfg = dict(max_iters=700, val_interval=350)
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=350, max_keep_ckpts=2))
+auto_scale_lr = dict(base_batch_size=8)
