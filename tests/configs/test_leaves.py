@@ -45,13 +45,13 @@ def test_batch_in_the_name(leaf):
 @pytest.mark.parametrize('leaf', LEAVES)
 def test_length_in_the_name(leaf):
     cfg = read(leaf)
-    parts = re.search(r'[-_](\d+)(e|k)_', leaf)
+    parts = re.search(r'[-_](\d+)(e|k|iter)_', leaf)
     if '_1x_' in leaf:
         assert cfg.train_cfg.max_epochs == 12
     elif parts and parts[2] == 'e':
         assert cfg.train_cfg.max_epochs == int(parts[1])
     elif parts:
-        assert cfg.train_cfg.max_iters == int(parts[1]) * 1000
+        assert cfg.train_cfg.max_iters == int(parts[1]) * {'k': 1000, 'iter': 1}[parts[2]]
     else:
         # ImageNet's names leave out the usual 300 epochs; timm adds 10 at the lowest rate.
         assert leaf.endswith('8xb128_in1k.py') and cfg.train_cfg.max_epochs == 310

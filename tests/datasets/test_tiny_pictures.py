@@ -69,7 +69,7 @@ def test_classification_picture_is_light_on_dark(sources: Sources) -> None:
 def test_scenes_hold_digits_of_their_split(scenes: list[Scene], sources: Sources) -> None:
     allowed = set(sources.index['train'].tolist())
     numbers = [len(scene.digits) for scene in scenes]
-    assert min(numbers) >= 1 and max(numbers) == 5
+    assert min(numbers) >= 1 and max(numbers) == 6
     for digit in (digit for scene in scenes for digit in scene.digits):
         assert digit.source in allowed
         assert digit.label == sources.labels[digit.source]

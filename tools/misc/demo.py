@@ -91,8 +91,8 @@ def leaf_of(task: str) -> Path:
 def processes_of(leaf: Path, gpus: int) -> tuple[int, list[str]]:
     """Return how many processes a leaf is run in, and the options that go with it.
 
-    The leaf's name tells for how many it was made: ``2xb8`` is two, with a batch of eight each. With fewer GPUs than that
-    each takes more pictures, so that the total stays. Without a GPU that many processes share the processor.
+    The leaf's name tells for how many it was made: ``2xb8`` is two, with a batch of eight each. With fewer GPUs than
+    that each takes more pictures, so that the total stays. Without a GPU that many processes share the processor.
 
     Args:
         leaf: the config.

@@ -37,7 +37,7 @@ class PictureHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(self, out_dir: str, limit: int = 100, score_thr: float = 0.3) -> None:
+    def __init__(self, out_dir: str, limit: int = 50, score_thr: float = 0.3) -> None:
         if limit < 1:
             raise ValueError(f'limit={limit}: at least one picture is needed')
         self.out_dir = Path(out_dir)
