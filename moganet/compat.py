@@ -40,6 +40,22 @@ def register_scopes() -> None:
     MODULE2PACKAGE['moganet'] = 'moganet'
 
 
+def cpu_autocast_enabled() -> bool:
+    """Whether the code runs under autocast for processors; torch before 2.4 asks for that under a name of its own."""
+    return torch.is_autocast_enabled('cpu') if _AUTOCAST_BY_DEVICE else torch.is_autocast_cpu_enabled()
+
+
+def is_traced(x: torch.Tensor) -> bool:
+    """Whether a tensor stands for others: in a graph that is being compiled, exported or traced, or in ``vmap``.
+
+    Torch before 2.3 has no public name for the first, and none has one for the last.
+    """
+    if _is_compiling():
+        return True
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return tracing or torch._C._functorch.is_batchedtensor(x)
+
+
 def _history_statistic(owner: object, name: str) -> object:
     """Stand in for ``getattr`` in a checkpoint: MMEngine's log history refers to its own methods by it."""
     if owner is not HistoryBuffer:
@@ -71,6 +87,11 @@ def torch_version() -> tuple[int, int]:
     """Return torch's major and minor version: ``(2, 13)`` for ``2.13.0+cpu``."""
     major, minor = torch.__version__.split('.')[:2]
     return int(major), int(minor)
+
+
+# Asked once, because torch's compiler follows what is asked in a forward pass.
+_AUTOCAST_BY_DEVICE = torch_version() >= (2, 4)
+_is_compiling = getattr(torch.compiler, 'is_compiling', None) or torch._utils.is_compiling
 
 
 def _numpy_multiarray() -> Any:
@@ -194,6 +215,8 @@ NOISE = (
     Noise('warning', 'The draw is False, it means that the hook for visualization'),  # mmseg's default
     Noise('warning', 'The shape of value will convert from'),  # mmseg's merging of augmentations
     Noise('warning', '`broadcast_buffers` is deprecated'),  # MMEngine passes it to torch
+    # On a processor maps are channels last, and so are the gradients of the weights; DDP copies either kind.
+    Noise('warning', 'Grad strides do not match bucket view strides'),
     Noise('warning', 'dataset_meta` or class names are not saved'),  # mmengine's guess from a checkpoint's meta
 )
 
@@ -206,9 +229,13 @@ LOG_FILE_ONLY = (
 
 def silence_noise() -> None:
     """Ignore the warnings named in :data:`NOISE`, and no other, from here on."""
-    for noise in NOISE:
-        if noise.channel == 'warning':
-            warnings.filterwarnings('ignore', message=rf'(?s).*{_escape(noise.phrase)}')
+    for pattern in noise_patterns():
+        warnings.filterwarnings('ignore', message=pattern)
+
+
+def noise_patterns() -> list[str]:
+    """Return regular expressions for the beginnings of the warnings named in :data:`NOISE`."""
+    return [rf'(?s).*{_escape(noise.phrase)}' for noise in NOISE if noise.channel == 'warning']
 
 
 def _escape(phrase: str) -> str:

@@ -15,9 +15,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from moganet.compat import noise_patterns
+
 torch.set_num_threads(1)
 
 REPO = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Silence what the tools silence, by the same names."""
+    for pattern in noise_patterns():
+        config.addinivalue_line('filterwarnings', f'ignore:{pattern}')
 
 
 @pytest.fixture(scope='session')

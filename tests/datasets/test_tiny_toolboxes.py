@@ -74,7 +74,7 @@ def test_mmseg_reads_ade_folders(tiny: Path) -> None:
     folders = {
         'data_root': str(tiny / 'ade/ADEChallengeData2016'),
         'data_prefix': {'img_path': 'images/validation', 'seg_map_path': 'annotations/validation'},
-        'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'reduce_zero_label': True}],
+        'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations'}],
     }
     classes = (*DIGIT_NAMES, 'ground')
     with _scope('mmseg'):

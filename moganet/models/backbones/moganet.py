@@ -20,9 +20,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..layers import ConvPatchEmbed, MogaBlock, StemPatchEmbed
 from ..layers.build import build_norm
+from ..layers.depthwise import to_fast_layout
 from ..old_names import RenamedBackbone, refuse_old_arguments
 
 NUM_STAGES = 4
+
+# A leaf for torch.fx, which looks such names up where they are called.
+torch.fx.wrap('to_fast_layout')
 
 
 @dataclass(frozen=True)
@@ -181,6 +185,7 @@ class MogaNet(BaseModule):
             32, after its stage's norm. That norm is part of the trunk: its output also goes to the next stage.
         """
         outs = []
+        x = to_fast_layout(x)
         for stage in range(self.out_indices[-1] + 1):
             embed, blocks, norm = self._stage_parts(stage)
             x = embed(x)

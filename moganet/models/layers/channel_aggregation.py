@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .build import build_activation
@@ -35,6 +36,15 @@ class ChannelAggregationFFN(nn.Module):
         self.sigma = ElementScale(hidden_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.drop(self.act(self.dwconv(self.fc1(x))))
-        x = x + self.sigma(x - self.act(self.decompose(x)))
-        return self.drop(self.fc2(x))
+        hidden = self.drop(self.act(self.dwconv(self.fc1(x))))
+        return self.drop(self._aggregate_and_project(hidden, self.act(self.decompose(hidden))))
+
+    def _aggregate_and_project(self, hidden: Tensor, common: Tensor) -> Tensor:
+        """``fc2(hidden + sigma * (hidden - common))``, with no pass over the wide hidden map but ``fc2``'s own.
+
+        By linearity it is ``(W (1 + sigma)) hidden - (W sigma) common + bias`` for the weight W of ``fc2``, where
+        ``common`` has one channel.
+        """
+        weight, sigma = self.fc2.weight, self.sigma.scale
+        of_common = F.conv2d(common, (weight * sigma).sum(dim=1, keepdim=True))
+        return F.conv2d(hidden, weight + weight * sigma, self.fc2.bias) - of_common

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from .depthwise import DepthwiseConv2d
+
 
 class MultiOrderDWConv(nn.Module):
     """Three depthwise convolutions of growing reach on a 1:3:4 split of the channels, mixed by a 1x1 convolution.
@@ -38,17 +40,11 @@ class MultiOrderDWConv(nn.Module):
                 f'it must be divisible by {total}'
             )
         self.splits = [channels * part // total for part in channel_split]
-        self.DW_conv0 = _depthwise(channels, 5, dilations[0])
-        self.DW_conv1 = _depthwise(self.splits[1], 5, dilations[1])
-        self.DW_conv2 = _depthwise(self.splits[2], 7, dilations[2])
+        self.DW_conv0 = DepthwiseConv2d(channels, 5, dilations[0])
+        self.DW_conv1 = DepthwiseConv2d(self.splits[1], 5, dilations[1])
+        self.DW_conv2 = DepthwiseConv2d(self.splits[2], 7, dilations[2])
         self.PW_conv = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         low, middle, high = torch.split(self.DW_conv0(x), self.splits, dim=1)
         return self.PW_conv(torch.cat([low, self.DW_conv1(middle), self.DW_conv2(high)], dim=1))
-
-
-def _depthwise(channels: int, kernel: int, dilation: int) -> nn.Conv2d:
-    """A depthwise convolution that keeps the map's size."""
-    padding = dilation * (kernel - 1) // 2
-    return nn.Conv2d(channels, channels, kernel, padding=padding, dilation=dilation, groups=channels)
