@@ -1,7 +1,7 @@
 """Start several processes of a tool: what ``tools/dist_train.sh`` and ``tools/dist_test.sh`` do.
 
 It is torchrun with the checks of the tool done once, before any process starts, so that a user's error is one line
-rather than one traceback a process.
+rather than one traceback a process. A single process needs no torchrun: the tool runs in this one.
 
 Environment, as in the toolboxes: NNODES, NODE_RANK, MASTER_ADDR, PORT.
 """
@@ -9,17 +9,21 @@ Environment, as in the toolboxes: NNODES, NODE_RANK, MASTER_ADDR, PORT.
 from __future__ import annotations
 
 import os
+import runpy
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.distributed import run as torchrun
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from .cli import USER_ERRORS, parse_test, parse_train, print_error
 
 _DEFAULT_PORT = 29500  # the toolboxes' own; every node of several has to know it
+_LAUNCHER = ('--launcher', 'pytorch')
 
 
 @dataclass(frozen=True)
@@ -96,8 +100,7 @@ def torchrun_arguments(nodes: Nodes, script: str, arguments: Sequence[str]) -> l
         f'--master_port={nodes.port}',
         script,
         *arguments,
-        '--launcher',
-        'pytorch',
+        *_LAUNCHER,
     ]
 
 
@@ -115,6 +118,19 @@ def check(kind: str, arguments: Sequence[str]) -> None:
         prepare_testing(parse_test(arguments))
 
 
+def run_alone(nodes: Nodes, script: str, arguments: Sequence[str]) -> int:
+    """Run a tool as the only process of a distributed job, within this process; return its exit code."""
+    ranks = {'RANK': 0, 'LOCAL_RANK': 0, 'WORLD_SIZE': 1, 'LOCAL_WORLD_SIZE': 1}
+    os.environ.update({name: str(value) for name, value in ranks.items()})
+    os.environ.update(MASTER_ADDR=nodes.address, MASTER_PORT=str(nodes.port))
+    sys.argv = [script, *arguments, *_LAUNCHER]
+    try:
+        runpy.run_path(script, run_name='__main__')
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
 def main(argv: Sequence[str]) -> int:
     """Check, start and wait; return the exit code.
 
@@ -124,7 +140,9 @@ def main(argv: Sequence[str]) -> int:
     kind, script, processes, *arguments = argv
     try:
         nodes = read_nodes(processes, os.environ)
-        check(kind, arguments)
+        alone = nodes.processes == nodes.nodes == 1
+        if not alone:
+            check(kind, arguments)
     except USER_ERRORS as error:
         print_error(error)
         return 2
@@ -132,10 +150,10 @@ def main(argv: Sequence[str]) -> int:
     threads = max(1, (os.cpu_count() or 1) // nodes.processes)
     for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
         os.environ.setdefault(name, str(threads))
-    from torch.distributed import run
-
     try:
-        run.main(torchrun_arguments(nodes, script, arguments))
+        if alone:
+            return run_alone(nodes, script, arguments)
+        torchrun.main(torchrun_arguments(nodes, script, arguments))
     except ChildFailedError as error:
         # The process has told its reason; torchrun's report would bury it.
         return max((abs(failure.exitcode) for failure in error.failures.values()), default=1) or 1

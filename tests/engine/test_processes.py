@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import os
 import socket
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from moganet.engine.processes import Nodes, read_nodes, torchrun_arguments
+from moganet.engine import processes
+from moganet.engine.processes import Nodes, main, read_nodes, torchrun_arguments
 
 
 def test_one_node_finds_a_free_port() -> None:
@@ -65,3 +69,37 @@ def test_torchrun_line() -> None:
         *('--master_addr=127.0.0.1', '--master_port=1234'),
     ]
     assert line[5:] == ['tools/train.py', 'config.py', '--seed', '1', '--launcher', 'pytorch']
+
+
+@pytest.mark.parametrize(
+    ('ends', 'code'), [('pass', 0), ('sys.exit(2)', 2), ("sys.exit('told')", 1), ('raise KeyboardInterrupt', 130)]
+)
+def test_one_process_runs_the_tool_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ends: str, code: int
+) -> None:
+    monkeypatch.setattr(processes, 'check', lambda kind, arguments: pytest.fail('the tool checks by itself'))
+    monkeypatch.setattr(os, 'environ', dict(os.environ))
+    monkeypatch.setattr(sys, 'argv', [])
+    tool = tmp_path / 'tool.py'
+    tool.write_text(
+        'import os, sys\n'
+        "print(__name__, *sys.argv[1:], *(os.environ[name] for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE')))\n"
+        "assert os.environ['MASTER_ADDR'] and int(os.environ['MASTER_PORT'])\n" + ends,
+        encoding='utf-8',
+    )
+    assert main(['train', str(tool), '1', 'config.py', '--seed', '1']) == code
+    printed, error = capsys.readouterr()
+    assert printed.split() == ['__main__', 'config.py', '--seed', '1', '--launcher', 'pytorch', '0', '0', '1']
+    assert ('interrupted; --resume goes on' in error) == (code == 130)
+
+
+def test_several_processes_are_checked_before_they_start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(kind: str, arguments: list[str]) -> None:
+        raise ValueError(f'{kind} cannot take {arguments}')
+
+    monkeypatch.setattr(processes, 'check', refuse)
+    monkeypatch.setattr(processes.torchrun, 'main', lambda line: pytest.fail('nothing may start'))
+    assert main(['test', 'tool.py', '2', 'config.py']) == 2
+    assert "error: test cannot take ['config.py']" in capsys.readouterr().err
