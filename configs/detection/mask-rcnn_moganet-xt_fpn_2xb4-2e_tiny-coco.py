@@ -3,7 +3,11 @@
 # Command: bash tools/dist_train.sh configs/detection/mask-rcnn_moganet-xt_fpn_2xb4-2e_tiny-coco.py 2
 # Size: 4.7 M parameters. Processes: 2, batch 4 each.
 
-_base_ = ['./mask-rcnn_moganet-t_fpn_1x_coco.py', '../_base_/datasets/tiny_digits.py']
+_base_ = [
+    './mask-rcnn_moganet-t_fpn_1x_coco.py',
+    '../_base_/datasets/tiny_coco_128x128.py',
+    '../_base_/schedules/tiny_coco_2e.py',
+]
 
 model = dict(
     backbone=dict(arch='xtiny', drop_path_rate=0.0, layer_scale_init_value=1.0, init_cfg=None),
@@ -18,21 +22,14 @@ model = dict(
     test_cfg=dict(rpn=dict(max_per_img=100)))
 
 train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
-train_pipeline[2].update(scale=(128, 128))
-train_pipeline[3].update(prob=0.0)  # a mirrored digit is none
-test_pipeline[1].update(scale=(128, 128))
-dataset = dict(data_root='data/tiny/coco/', metainfo=dict(classes=_base_.digit_names, palette=_base_.digit_colours))
-train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline, filter_cfg=dict(min_size=0), **dataset))
-val_dataloader = dict(batch_size=4, dataset=dict(pipeline=test_pipeline, **dataset))
+train_pipeline[2].update(_base_.tiny_resize)
+train_pipeline[3].update(_base_.tiny_flip)
+test_pipeline[1].update(_base_.tiny_resize)
+train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline, **_base_.tiny_train_dataset))
+val_dataloader = dict(batch_size=8, dataset=dict(pipeline=test_pipeline, **_base_.tiny_dataset))
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file='data/tiny/coco/annotations/instances_val2017.json')
-test_evaluator = val_evaluator
+val_evaluator = test_evaluator = _base_.tiny_evaluator
 
-optim_wrapper = dict(optimizer=dict(lr=1e-3), clip_grad=dict(max_norm=10))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(type='CosineAnnealingLR', eta_min=1e-5, begin=0, end=2, by_epoch=True, convert_to_iter_based=True),
-]
-train_cfg = dict(max_epochs=2, val_interval=1)
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=2))
+optim_wrapper, param_scheduler = _base_.tiny_optim_wrapper, _base_.tiny_param_scheduler
+train_cfg, default_hooks = _base_.tiny_train_cfg, _base_.tiny_hooks
 auto_scale_lr = dict(base_batch_size=8)

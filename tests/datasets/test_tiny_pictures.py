@@ -61,7 +61,7 @@ def test_each_region_has_a_polygon() -> None:
 def test_classification_picture_is_light_on_dark(sources: Sources) -> None:
     pictures = np.stack([classification_picture(digit) for digit in sources.digits[:50]])
     assert pictures.shape == (50, 64, 64) and pictures.dtype == np.uint8
-    assert pictures[:, :8].max() == 0 and pictures[:, :, -8:].max() == 0
+    assert pictures[:, :14].max() == 0 and pictures[:, :, -14:].max() == 0
     assert pictures.max(axis=(1, 2)).min() > 240
     assert 0.05 < (pictures > 127).mean() < 0.4
 
@@ -69,7 +69,7 @@ def test_classification_picture_is_light_on_dark(sources: Sources) -> None:
 def test_scenes_hold_digits_of_their_split(scenes: list[Scene], sources: Sources) -> None:
     allowed = set(sources.index['train'].tolist())
     numbers = [len(scene.digits) for scene in scenes]
-    assert min(numbers) >= 1 and max(numbers) == 6
+    assert min(numbers) >= 1 and max(numbers) == 10
     for digit in (digit for scene in scenes for digit in scene.digits):
         assert digit.source in allowed
         assert digit.label == sources.labels[digit.source]

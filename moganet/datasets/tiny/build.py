@@ -18,7 +18,7 @@ from moganet.datasets.tiny.scenes import compose_scene
 from moganet.datasets.tiny.sources import SPLITS, Sources, Split, load_sources
 from moganet.datasets.tiny.writers import AdeWriter, ImageNetWriter, InstancesWriter, KeypointsWriter
 
-VERSION = 3  # raise it whenever the same arguments give other files
+VERSION = 4  # raise it whenever the same arguments give other files
 MANIFEST = 'tiny.json'  # at the root of each set: the arguments that it was made with
 FOLDERS = {'classification': 'imagenet', 'detection': 'coco', 'segmentation': 'ade', 'pose': 'coco_pose'}
 TASKS = tuple(FOLDERS)

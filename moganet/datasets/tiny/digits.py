@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CLASSIFICATION_SIZE = 64
-_INNER = 48  # pixels that the 8 x 8 ink fills in a classification picture; the rest is margin
+_INNER = 36  # pixels that the 8 x 8 ink fills in a classification picture; the rest is margin
 _FINE = 8  # pixels for each of the 8 x 8 cells in the smooth ink from which strokes are cut
 
 

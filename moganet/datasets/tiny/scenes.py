@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from moganet.datasets.tiny.digits import place_ink, smooth_ink
-from moganet.datasets.tiny.grounds import Ground, draw_ground
+from moganet.datasets.tiny.grounds import DARK, Ground, draw_ground
 from moganet.datasets.tiny.sources import Sources, Split
 
 SCENE_SIZE = 128
 MAX_HIDDEN = 0.4  # share of a digit's own pixels that later digits may cover
 GROUND_LABEL = 11  # semantic label; a digit d has d + 1, and 0 (unlabelled in ADE20K) never occurs
-_HEIGHTS = (30.0, 56.0)
-_MAX_ANGLE = 15.0  # degrees: a six stays a six
-_COUNTS = (3, 6)
-_TRIES = 14
-_OVERLAP_SHARE = 0.4  # of the digits may cover others, the rest keep clear of them
+_HEIGHTS = (28.0, 42.0)
+_MAX_ANGLE = 12.0  # degrees: a six stays a six
+_COUNTS = (6, 10)
+_TRIES = 60
+_OVERLAP_SHARE = 0.2  # of the digits may cover others, the rest keep clear of them
 _EDGE, _CORE = 0.3, 0.48  # ink above the first is the digit's dark edge, above the second its coloured stroke
 _MIN_CONTRAST = 150.0  # Euclidean distance in RGB between a stroke and the mean of what it covers
 
@@ -67,7 +67,7 @@ class Scene:
 
 def compose_scene(rng: np.random.Generator, sources: Sources, split: Split) -> Scene:
     """Make one scene; everything about it follows from `rng`, the split and the sources."""
-    ground = draw_ground(rng, sources, split, SCENE_SIZE)
+    ground = draw_ground(rng, sources, split, SCENE_SIZE, DARK)
     pixels = ground.image.astype(np.float32)
     digits: list[PlacedDigit] = []
     wanted = int(rng.integers(_COUNTS[0], _COUNTS[1] + 1))
@@ -126,10 +126,10 @@ def _paint(
 
 
 def _contrasting_colour(rng: np.random.Generator, below: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A random saturated, bright RGB colour that stands out from the mean colour below it."""
+    """A random bright RGB colour that stands out from the mean colour below it."""
     best, best_distance = np.zeros(3, dtype=np.float32), -1.0
     for _ in range(20):
-        rgb = colorsys.hsv_to_rgb(float(rng.random()), float(rng.uniform(0.25, 0.9)), float(rng.uniform(0.9, 1)))
+        rgb = colorsys.hsv_to_rgb(float(rng.random()), float(rng.uniform(0.1, 0.5)), float(rng.uniform(0.9, 1)))
         colour = np.array(rgb, dtype=np.float32) * 255
         distance = float(np.linalg.norm(colour - below))
         if distance > best_distance:
