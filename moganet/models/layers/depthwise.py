@@ -92,9 +92,8 @@ class _DilatedDepthwise(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        x, weight, bias, dilation = inputs
+        x, weight, _, ctx.dilation = inputs
         ctx.save_for_backward(x, weight)
-        ctx.dilation, ctx.has_bias = dilation, bias is not None
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
@@ -105,7 +104,7 @@ class _DilatedDepthwise(torch.autograd.Function):
             of_x = _convolve_padded(gradient, weight.flip(2, 3), None, ctx.dilation)
         if ctx.needs_input_grad[1]:
             of_weight = _weight_gradient(x, weight, gradient, ctx.dilation)
-        if ctx.has_bias and ctx.needs_input_grad[2]:
+        if ctx.needs_input_grad[2]:
             of_bias = gradient.sum((0, 2, 3))
         return of_x, of_weight, of_bias, None
 
