@@ -1,6 +1,5 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
-# Measured here: AP 72.8, AP@0.5 97.9, AR 76.0 on tiny COCO keypoints (drawn figures on photographs), after 5.7
-#   minutes on 2 CPU cores.
+# Not measured yet.
 # Command: make demo TASK=pose
 # Size: 2.93 M parameters. Processes: 2, batch 8 each.
 

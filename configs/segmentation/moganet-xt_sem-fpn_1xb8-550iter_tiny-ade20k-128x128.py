@@ -15,7 +15,7 @@ model = dict(
     neck=dict(in_channels=[32, 64, 96, 192], out_channels=64, norm_cfg=dict(type='BN')),
     decode_head=dict(
         in_channels=[64, 64, 64, 64], channels=64, num_classes=11,
-        loss_decode=dict(class_weight=[1.0] * 10 + [0.6])))  # four pixels in five are ground
+        loss_decode=dict(class_weight=[1.0] * 10 + [0.6])))  # three pixels in four are ground
 
 tta_pipeline = _base_.tta_pipeline
 tta_pipeline[1]['transforms'][0] = [dict(type='Resize', scale_factor=r, keep_ratio=True) for r in (0.75, 1.0, 1.25)]
