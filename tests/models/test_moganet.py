@@ -17,6 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from moganet import MogaNet
 from moganet.models.backbones import VARIANTS
+from moganet.models.layers.gated_aggregation import _project_gated_fp32
 
 SMALL = dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 2, 1), ffn_ratios=(2, 2, 2, 2))
 
@@ -69,8 +70,14 @@ def test_stages_after_the_last_output_are_not_run() -> None:
     model = small(out_indices=(0, 1))
     model.blocks4.register_forward_hook(lambda *_: pytest.fail('stage 4 was run'))
     model.blocks4[0].register_forward_hook(lambda *_: pytest.fail('stage 4 was run'))
-    assert len(model(image())) == 2
+    outs = model(image())
+    assert len(outs) == 2
     assert set(model.state_dict()) == set(small().state_dict())
+    outs[1].sum().backward()
+    # Several processes would wait for a gradient that is asked for and never comes.
+    for name, parameter in model.named_parameters():
+        run = int(name.split('.')[0][-1]) <= 2
+        assert parameter.requires_grad is run and (parameter.grad is not None) is run, name
 
 
 def test_in_channels() -> None:
@@ -79,6 +86,8 @@ def test_in_channels() -> None:
 
 BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     (dict(arch='huge'), "arch is 'huge'; it must be one of xtiny, tiny"),
+    (dict(arch=None), 'arch is None; it must be a name or a dict'),
+    (dict(arch=dict(SMALL, depths=(1.0, 1, 1, 1))), r"arch\['depths'\] is .* whole numbers"),
     (dict(arch=dict(depths=(1, 1, 1, 1))), 'missing: .*embed_dims.*ffn_ratios'),
     (dict(arch=dict(SMALL, dephts=(1, 1, 1, 1))), "unknown: .'dephts'"),
     (dict(arch=dict(SMALL, depths=(1, 1, 1))), r"arch\['depths'\] is \(1, 1, 1\); it must be 4"),
@@ -86,7 +95,12 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     (dict(arch=dict(SMALL, embed_dims=(8, 16, 20, 32))), 'embed_dims 20 .* divisible by 8'),
     (dict(arch=dict(SMALL, attn_channel_split=(1, 1, 1))), 'embed_dims 8 .* 1:1:1: it must be divisible by 3'),
     (dict(arch=dict(SMALL, attn_channel_split=(0, 4, 4))), 'attn_channel_split .* three integers'),
+    (dict(arch=dict(SMALL, attn_channel_split=8)), 'attn_channel_split is 8; .* three integers'),
+    (dict(arch=dict(SMALL, attn_channel_split=(1.0, 3.0, 4.0))), 'three integers'),
     (dict(arch=dict(SMALL, attn_dw_dilation=(1, 2))), 'attn_dw_dilation .* three integers'),
+    (dict(out_indices=(1.0,)), r'out_indices is \(1.0,\)'),
+    (dict(out_indices=None), 'out_indices is None'),
+    (dict(frozen_stages=None), 'frozen_stages is None'),
     (dict(out_indices=(0, 4)), r'out_indices is \(0, 4\); .* 0 to 3'),
     (dict(out_indices=(1, 1)), 'none of them twice'),
     (dict(out_indices=(3, -1)), 'none of them twice'),
@@ -97,6 +111,7 @@ BAD_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     (dict(drop_rate=-1), 'drop_rate is -1'),
     (dict(frozen_stages=4), 'frozen_stages is 4; it must be -1'),
     (dict(in_channels=0), 'in_channels is 0'),
+    (dict(in_channels=3.0), 'in_channels is 3.0; it must be a whole number'),
     (dict(norm_cfg=dict(type='LN')), "norm_cfg.*'LN'; MogaNet takes one of BN"),
     (dict(norm_cfg=dict(type='GN')), 'num_groups'),
     (dict(norm_cfg=dict(type='GN', num_groups=3)), '3 does not divide 4 channels'),
@@ -169,7 +184,10 @@ def test_norm_eval_keeps_the_statistics_and_lets_the_weights_learn() -> None:
     assert model.blocks1.training
 
 
-@pytest.mark.parametrize('options', [{}, dict(norm_eval=True), dict(frozen_stages=1), dict(drop_rate=0.2)])
+@pytest.mark.parametrize(
+    'options',
+    [{}, dict(norm_eval=True), dict(frozen_stages=1), dict(drop_rate=0.2), dict(norm_cfg=dict(type='SyncBN'))],
+)
 def test_checkpointing_changes_nothing_but_memory(options: dict[str, Any]) -> None:
     results = []
     for with_cp in (False, True):
@@ -243,6 +261,45 @@ def test_gate_fp32_is_about_precision_alone() -> None:
     assert precise.bfloat16()(image().bfloat16())[-1].dtype is torch.bfloat16
 
 
+def test_gate_fp32_holds_what_float16_does_not() -> None:
+    gate, value = (torch.full((1, 4, 2, 2), 300.0, dtype=torch.float16) for _ in range(2))
+    weight = torch.eye(4)[:, :, None, None]
+    out = _project_gated_fp32(gate, value, False, weight, None)
+    assert out.dtype is torch.float32 and out.unique().tolist() == [90000.0]  # float16 ends at 65504
+    # A model in half precision goes on in it.
+    assert _project_gated_fp32(gate / 300, value / 300, False, weight.half(), None).dtype is torch.float16
+
+
+def test_gate_fp32_leaves_float64_alone() -> None:
+    plain, precise = small().double().eval(), small(gate_fp32=True).double().eval()
+    torch.testing.assert_close(precise(image().double())[-1], plain(image().double())[-1], rtol=1e-13, atol=1e-13)
+
+
+def test_a_model_without_numbers() -> None:
+    with torch.device('meta'):
+        model = MogaNet('tiny', drop_path_rate=0.1, gate_fp32=True)
+        assert model(torch.zeros(1, 3, 64, 64))[-1].shape == (1, 256, 2, 2)
+
+
+def test_replaced_and_hooked_layers_of_the_ffn_are_called() -> None:
+    class Lora(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + 1.0
+
+    plain, changed = small().eval(), small().eval()
+    seen: list[tuple[int, ...]] = []
+    for block in changed.blocks1:
+        block.mlp.fc2.register_forward_hook(lambda module, inputs, out: seen.append(tuple(out.shape)))
+        block.mlp.sigma.register_forward_hook(lambda module, inputs, out: seen.append(tuple(out.shape)))
+    expected = plain(image())[-1].detach()
+    # The same sums in another order; without trained statistics the values are large, and rounding with them.
+    tolerance = 3e-5 * float(expected.square().mean().sqrt())
+    torch.testing.assert_close(changed(image())[-1], expected, rtol=0, atol=tolerance)
+    assert seen == [(2, 16, 16, 16), (2, 8, 16, 16)]
+    changed.blocks2[0].mlp.fc2.__class__ = Lora
+    assert (changed(image())[1] - plain(image())[1]).abs().max() > 0.1
+
+
 def test_gate_act_twice_changes_the_function() -> None:
     once, twice = small().eval(), small(gate_act_twice=True).eval()
     assert once.state_dict().keys() == twice.state_dict().keys()
@@ -273,6 +330,10 @@ def test_init_weights_draws_anew_and_init_cfg_loads(tmp_path: Any) -> None:
         model.norm1.weight.zero_()
     model.init_weights()
     assert model.norm1.weight.eq(1).all()
+    with torch.no_grad():
+        model.norm1.weight.zero_()
+    model.init_weights()  # MMEngine's contract: a second time changes nothing
+    assert not model.norm1.weight.any()
     source = small()
     with torch.no_grad():
         for parameter in source.parameters():
@@ -354,6 +415,19 @@ def test_transforms_keep_the_function(transform: Callable[[MogaNet], Any], optio
             # Traced and exported graphs take plain convolutions, whose sums are rounded in another order; without
             # trained statistics the values reach a thousand, and rounding grows with them.
             torch.testing.assert_close(a, e, rtol=0, atol=3e-5 * float(e.square().mean().sqrt()))
+
+
+@pytest.mark.filterwarnings('ignore:.*torch.jit.*is deprecated:DeprecationWarning')
+@pytest.mark.filterwarnings('error::torch.jit.TracerWarning')
+def test_tracing_passes_its_own_check() -> None:
+    """With statistics as a trained model has them; the check holds the traced graph against the plain model."""
+    model = small().train()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        model(image(batch=8))
+        torch.jit.trace(model.eval(), image())
 
 
 def test_weights_survive_a_file() -> None:

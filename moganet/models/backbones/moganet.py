@@ -86,7 +86,7 @@ class MogaNet(BaseModule):
             ``ffn_ratios``.
         in_channels: channels of the input.
         out_indices: stages (0 to 3, negative ones count from the end) whose maps are returned, ascending. Stages
-            after the last one named are not run.
+            after the last one named are not run, and get no gradient.
         drop_rate: dropout in the FFNs.
         drop_path_rate: stochastic depth of the last block; it grows linearly from 0 at the first.
         layer_scale_init_value: initial value of the layer scales.
@@ -127,9 +127,9 @@ class MogaNet(BaseModule):
         self.out_indices = _check_out_indices(out_indices)
         _check_rate('drop_rate', drop_rate)
         _check_rate('drop_path_rate', drop_path_rate)
-        if in_channels < 1:
-            raise ValueError(f'in_channels is {in_channels}; it must be at least 1')
-        if not -1 <= frozen_stages < NUM_STAGES:
+        if not isinstance(in_channels, int) or in_channels < 1:
+            raise ValueError(f'in_channels is {in_channels}; it must be a whole number of at least 1')
+        if not isinstance(frozen_stages, int) or not -1 <= frozen_stages < NUM_STAGES:
             raise ValueError(f'frozen_stages is {frozen_stages}; it must be -1 (none) or a stage from 0 to 3')
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
@@ -137,7 +137,8 @@ class MogaNet(BaseModule):
         act_cfg = dict(type='GELU') if act_cfg is None else act_cfg
 
         widths, depths = self.variant.embed_dims, self.variant.depths
-        rates = torch.linspace(0, drop_path_rate, sum(depths)).tolist()
+        # On the CPU: MMEngine and users build models under a default device, which may hold no numbers.
+        rates = torch.linspace(0, drop_path_rate, sum(depths), device='cpu').tolist()
         for stage, (width, depth) in enumerate(zip(widths, depths)):
             embed = (
                 StemPatchEmbed(in_channels, width, norm_cfg, act_cfg)
@@ -167,10 +168,14 @@ class MogaNet(BaseModule):
             self.add_module(f'norm{stage + 1}', build_norm(norm_cfg, width))
         self.apply(_init_layer)
         self._freeze_stages()
+        # Several processes would wait for gradients that never come.
+        for stage in range(self.out_indices[-1] + 1, NUM_STAGES):
+            for part in self._stage_parts(stage):
+                part.requires_grad_(False)
 
     def init_weights(self) -> None:
         """Initialise as ``init_cfg`` says, or, without one, as the authors' published classification code does."""
-        if self.init_cfg is None:
+        if self.init_cfg is None and not self.is_init:
             self.apply(_init_layer)
         super().init_weights()
 
@@ -256,6 +261,8 @@ def _resolve_arch(arch: str | Mapping[str, Any]) -> Variant:
                 'or a dict with embed_dims, depths and ffn_ratios'
             )
         return VARIANTS[name]
+    if not isinstance(arch, Mapping):
+        raise ValueError(f'arch is {arch!r}; it must be a name or a dict with embed_dims, depths and ffn_ratios')
     allowed = {field.name for field in fields(Variant)}
     unknown = set(arch) - allowed
     missing = {'embed_dims', 'depths', 'ffn_ratios'} - set(arch)
@@ -268,15 +275,18 @@ def _resolve_arch(arch: str | Mapping[str, Any]) -> Variant:
     variant = Variant(**values)
     for key in ('embed_dims', 'depths', 'ffn_ratios'):
         given = getattr(variant, key)
-        if not isinstance(given, tuple) or len(given) != NUM_STAGES or min(given) <= 0:
-            raise ValueError(f"arch['{key}'] is {given}; it must be {NUM_STAGES} positive numbers, one for each stage")
+        numbers, said = ((int, float), 'numbers') if key == 'ffn_ratios' else (int, 'whole numbers')
+        four = isinstance(given, tuple) and len(given) == NUM_STAGES
+        if not four or not all(isinstance(number, numbers) and number > 0 for number in given):
+            raise ValueError(f"arch['{key}'] is {given}; it must be {NUM_STAGES} positive {said}, one for each stage")
     return variant
 
 
 def _check_out_indices(out_indices: int | Sequence[int]) -> tuple[int, ...]:
     """Stages to return, from 0 to 3, checked."""
-    given = (out_indices,) if isinstance(out_indices, int) else tuple(out_indices)
-    stages = tuple(index + NUM_STAGES if index < 0 else index for index in given)
+    given = tuple(out_indices) if isinstance(out_indices, Sequence) else (out_indices,)
+    whole = all(isinstance(index, int) for index in given)
+    stages = tuple(index + NUM_STAGES if index < 0 else index for index in given) if whole else ()
     if not stages or list(stages) != sorted(set(stages)) or stages[0] < 0 or stages[-1] >= NUM_STAGES:
         raise ValueError(
             f'out_indices is {out_indices}; it must name at least one stage from 0 to {NUM_STAGES - 1} '

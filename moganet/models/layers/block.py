@@ -75,7 +75,7 @@ class MogaBlock(nn.Module):
 
 @contextmanager
 def _running_stats_kept(module: nn.Module) -> Iterator[None]:
-    """Let BN layers run as ever, but with momentum 0 and no count, so that their running statistics stay.
+    """Let BN layers run as ever, but with momentum 0 and a count that is thrown away, so that their statistics stay.
 
     Switching ``track_running_stats`` off would be shorter, but then BN saves fewer tensors for its backward pass, which
     checkpointing refuses.
@@ -83,7 +83,9 @@ def _running_stats_kept(module: nn.Module) -> Iterator[None]:
     norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
     kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+        # SyncBN wants a count, which it adds to in place.
+        norm.momentum = 0.0
+        norm.num_batches_tracked = None if norm.num_batches_tracked is None else norm.num_batches_tracked.clone()
     try:
         yield
     finally:

@@ -43,8 +43,15 @@ class ChannelAggregationFFN(nn.Module):
         """``fc2(hidden + sigma * (hidden - common))``, with no pass over the wide hidden map but ``fc2``'s own.
 
         By linearity it is ``(W (1 + sigma)) hidden - (W sigma) common + bias`` for the weight W of ``fc2``, where
-        ``common`` has one channel.
+        ``common`` has one channel. Layers that somebody replaced or hooked are called instead.
         """
+        if not (_is_untouched(self.fc2, nn.Conv2d) and _is_untouched(self.sigma, ElementScale)):
+            return self.fc2(hidden + self.sigma(hidden - common))
         weight, sigma = self.fc2.weight, self.sigma.scale
         of_common = F.conv2d(common, (weight * sigma).sum(dim=1, keepdim=True))
         return F.conv2d(hidden, weight + weight * sigma, self.fc2.bias) - of_common
+
+
+def _is_untouched(module: nn.Module, kind: type[nn.Module]) -> bool:
+    """Whether a layer is what this module made it, so that its weights are all there is to it."""
+    return type(module) is kind and not (module._forward_hooks or module._forward_pre_hooks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +22,9 @@ class MultiOrderGatedAggregation(nn.Module):
     Args:
         channels: number of channels.
         dilations, channel_split: see :class:`MultiOrderDWConv`.
-        gate_fp32: under autocast or in half precision, do the gate's product and ``proj_2`` in float32. Precision
-            alone: in float32 it changes nothing.
+        gate_fp32: under autocast or in half precision, do the gate's product and ``proj_2`` in float32; under
+            autocast the sum with the shortcut stays float32. Precision alone: in float32 and float64 it changes
+            nothing.
         gate_act_twice: apply the gate's SiLU twice to both branches. The weights that OpenMixup released were
             trained so; nothing in their tensors tells.
     """
@@ -69,8 +71,13 @@ def gated_product(gate: Tensor, value: Tensor, act_twice: bool) -> Tensor:
 # A leaf for torch.fx: which device's autocast to leave is known only when a tensor is there.
 @torch.fx.wrap
 def _project_gated_fp32(gate: Tensor, value: Tensor, act_twice: bool, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The gate's product and the 1x1 convolution after it in float32, outside autocast; the input's dtype returns."""
-    with torch.autocast(device_type=gate.device.type, enabled=False):
-        product = gated_product(gate.float(), value.float(), act_twice)
-        out = F.conv2d(product, weight.float(), None if bias is None else bias.float())
-    return out.to(gate.dtype)
+    """The gate's product and the 1x1 convolution after it in float32 at least, outside autocast.
+
+    The result has the weight's dtype: float32 under autocast, where it may exceed what float16 holds.
+    """
+    device = gate.device.type
+    with nullcontext() if device == 'meta' else torch.autocast(device_type=device, enabled=False):
+        dtype = torch.promote_types(weight.dtype, torch.float32)
+        product = gated_product(gate.to(dtype), value.to(dtype), act_twice)
+        out = F.conv2d(product, weight.to(dtype), None if bias is None else bias.to(dtype))
+    return out.to(weight.dtype)

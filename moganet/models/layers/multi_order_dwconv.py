@@ -29,10 +29,10 @@ class MultiOrderDWConv(nn.Module):
         self, channels: int, dilations: Sequence[int] = (1, 2, 3), channel_split: Sequence[int] = (1, 3, 4)
     ) -> None:
         super().__init__()
-        if len(dilations) != 3 or min(dilations) < 1:
-            raise ValueError(f'attn_dw_dilation is {tuple(dilations)}; it must be three integers of at least 1')
-        if len(channel_split) != 3 or min(channel_split) < 1:
-            raise ValueError(f'attn_channel_split is {tuple(channel_split)}; it must be three integers of at least 1')
+        for name, given in (('attn_dw_dilation', dilations), ('attn_channel_split', channel_split)):
+            three = isinstance(given, Sequence) and len(given) == 3
+            if not three or not all(isinstance(number, int) and number >= 1 for number in given):
+                raise ValueError(f'{name} is {given}; it must be three integers of at least 1')
         total = sum(channel_split)
         if channels % total:
             raise ValueError(
