@@ -7,6 +7,9 @@ if [ "$#" -lt 4 ]; then
     echo "error: usage: $0 PARTITION JOB_NAME CONFIG CHECKPOINT [options of tools/test.py]" >&2
     exit 2
 fi
+case "$4" in
+    -*) echo "error: $4 stands where CHECKPOINT belongs; usage: $0 PARTITION JOB_NAME CONFIG CHECKPOINT [options of tools/test.py]" >&2; exit 2 ;;
+esac
 TOOLS="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)"
 PARTITION="$1"
 JOB_NAME="$2"

@@ -36,11 +36,13 @@ def apply_amp(cfg: Any, choice: str) -> str:
         _to_cpu_amp(wrapper)
     else:
         wrapper['type'] = 'AmpOptimWrapper'
-        wrapper['dtype'] = _DTYPES[choice]
         if choice == 'bf16':
             wrapper['loss_scale'] = 1.0  # bfloat16 has float32's range
+        elif wrapper.get('dtype') == _DTYPES['bf16']:
+            wrapper['loss_scale'] = 'dynamic'  # the scale that the config has is for bfloat16
         else:
             wrapper.setdefault('loss_scale', 'dynamic')
+        wrapper['dtype'] = _DTYPES[choice]
     return f'mixed precision: {choice}' + (' in backbone and neck' if cpu else '')
 
 

@@ -16,7 +16,34 @@ from mmengine.config import DictAction
 from .launch import TestOptions, TrainOptions
 
 USER_ERRORS = (ValueError, KeyError, FileNotFoundError)
+# What the launchers call a process's number on its machine.
+_LOCAL_RANKS = ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')
 _MMENGINE_PREFIX = re.compile(r'^class `\w+` in [\w/.]+: ')
+
+
+class _CfgOptions(DictAction):
+    """MMEngine's KEY=VALUE, with an error for what is none, and with the blanks of a path kept."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[str] | None,
+        option_string: str | None = None,
+    ) -> None:
+        options = dict(getattr(namespace, self.dest) or {})
+        for word in values or ():
+            key, equals, value = word.partition('=')
+            if not equals or not key:
+                parser.error(f'--cfg-options {word}: KEY=VALUE is needed')
+            if not re.search(r'[,()\[\]]', value):
+                options[key] = self._parse_int_float_bool(value.strip('\'"'))
+                continue
+            try:
+                options[key] = self._parse_iterable(value)  # drops blanks
+            except AssertionError:
+                parser.error(f'--cfg-options {word}: its brackets do not match')
+        setattr(namespace, self.dest, options)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -36,12 +63,12 @@ def _parser(name: str, purpose: str) -> argparse.ArgumentParser:
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add('--work-dir', metavar='DIR', help='where logs and checkpoints go; default: work_dirs/<name of the config>')
-    add('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='changes to the config')
+    add('--cfg-options', nargs='+', action=_CfgOptions, default={}, metavar='KEY=VALUE', help='changes to the config')
     add('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='what started the processes')
     add('--seed', type=int, metavar='N', help='seed of every random number generator; default: a random one')
     add('--deterministic', action='store_true', help='have torch use deterministic algorithms alone')
     # torch.distributed.launch passes this one; torchrun does not.
-    add('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+    add('--local_rank', '--local-rank', type=int, help=argparse.SUPPRESS)
 
 
 def train_parser() -> argparse.ArgumentParser:
@@ -95,13 +122,17 @@ def _spell_out(argv: list[str]) -> list[str]:
     return spelled
 
 
-def _note_local_rank(rank: int) -> None:
-    os.environ.setdefault('LOCAL_RANK', str(rank))
+def _note_local_rank(rank: int | None) -> None:
+    os.environ.setdefault('LOCAL_RANK', _local_rank() if rank is None else str(rank))
+
+
+def _local_rank() -> str:
+    return next((os.environ[name] for name in _LOCAL_RANKS if name in os.environ), '0')
 
 
 def print_error(error: BaseException | str) -> None:
     """Print ``error: ...`` on stderr, in one line; of several processes on a machine the first one speaks."""
-    if os.environ.get('LOCAL_RANK', '0') != '0':
+    if _local_rank() != '0':
         return
     # str() of a KeyError is in quotes.
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import mmengine.registry
 from mmengine.registry import Registry
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 from ..compat import quiet_import
 from ..models.old_names import OLD_ARGUMENTS
+from ..registry import SCOPE as OWN_SCOPE
 from .names import did_you_mean, slips
 
 TOOLBOXES = ('mmpretrain', 'mmdet', 'mmseg', 'mmpose')
@@ -35,6 +38,24 @@ _BUILT_PARTS = (
 )
 # Keys that MMEngine takes out of a dict before it passes the others to the constructor.
 _NO_ARGUMENTS = frozenset({'type', '_scope_', '_delete_', 'priority'})
+# Parts that MMEngine passes to their constructor as they are. Norms, activations and losses are built by functions that
+# take keys out or put them in; the rest of a model tells of an unknown key itself, as it is built before a run starts.
+_BUILT_PLAINLY = re.compile(
+    r'(^|\.)(backbone|neck)$|pipeline\[|^(default|custom)_hooks|^(val|test)_evaluator(\[\d+\])?$|^visualizer'
+    r'|^\w+_dataloader\.(.*\.)?(dataset|datasets\[\d+\]|sampler|batch_sampler)$|^param_scheduler(\[\d+\])?$'
+    r'|^optim_wrapper(\.optimizer)?$'
+)
+# What MMEngine's builders take out of parts that are otherwise passed as they are.
+_TAKEN_OUT = {
+    'param_scheduler': frozenset({'convert_to_iter_based'}),
+    'optim_wrapper': frozenset({'optimizer', 'paramwise_cfg', 'constructor'}),
+}
+_LOADER_KEYS = frozenset(inspect.signature(DataLoader.__init__).parameters) - {'self'} | {'num_batch_per_epoch'}
+# What MMEngine's default constructor of optimizers reads, which ignores the rest without a word.
+_PARAMWISE_KEYS = frozenset(
+    ('custom_keys', 'bias_lr_mult', 'bias_decay_mult', 'norm_decay_mult', 'flat_decay_mult', 'dwconv_decay_mult')
+    + ('dcn_offset_lr_mult', 'bypass_duplicate')
+)
 
 
 def runner_keys() -> set[str]:
@@ -60,17 +81,40 @@ def check_top_level(keys: list[str]) -> None:
             raise KeyError(f'unknown key {key!r} at the top level of the config; did you mean {near!r}?')
 
 
-def check_options(options: dict[str, Any], config_keys: list[str]) -> None:
-    """Refuse a ``--cfg-options`` key whose first part is neither in the config nor read by a run.
+def check_options(options: dict[str, Any], cfg: Any) -> None:
+    """Refuse a ``--cfg-options`` key that would change nothing.
+
+    Options are merged into a config that is read already, so a change of a variable of its file, such as ``codec`` or
+    ``data_root``, reaches none of the places where the file used it.
 
     Raises:
-        KeyError: there is such a key; the message names the nearest valid one.
+        KeyError: no run reads the first part of a key; the message names the nearest one that is read, or the places
+            that hold the variable's value.
     """
-    known = runner_keys() | set(config_keys)
+    read = runner_keys()
     for option in options:
         first = option.split('.')[0]
-        if first not in known:
-            raise KeyError(f'--cfg-options {option}: the config has no {first!r}{did_you_mean(first, known)}')
+        if first in read or 'runner_type' in cfg:  # a Runner of the config's own may read anything
+            continue
+        if first not in cfg:
+            raise KeyError(f'--cfg-options {option}: the config has no {first!r}{did_you_mean(first, {*read, *cfg})}')
+        places = [place for name in cfg if name in read for place in _places_of(cfg[first], cfg[name], name)]
+        found = f'; change the places that hold its value: {", ".join(places[:4])}' if places else ''
+        raise KeyError(
+            f'--cfg-options {option}: {first!r} is a variable of the config file, and a run does not read it{found}'
+        )
+
+
+def _places_of(value: Any, node: Any, place: str) -> Iterator[str]:
+    """Yield where a part of a config equals a value, in the notation of ``--cfg-options``."""
+    if type(node) is type(value) and node == value:
+        yield place
+    elif isinstance(node, dict):
+        for key, child in node.items():
+            yield from _places_of(value, child, f'{place}.{key}')
+    elif isinstance(node, (list, tuple)):
+        for index, child in enumerate(node):
+            yield from _places_of(value, child, f'{place}.{index}')
 
 
 def require_keys(cfg: Any, keys: tuple[str, ...], purpose: str) -> None:
@@ -135,8 +179,12 @@ def check_types(cfg: Any, scope: str) -> None:
     """
     table = _TypeTable()
     for part in _BUILT_PARTS:
-        for place, node, node_scope in _typed_dicts(cfg.get(part), part, scope):
-            table.check(place, node, node_scope)
+        node = cfg.get(part)
+        if part == 'optim_wrapper' and isinstance(node, dict) and 'optimizer' in node:
+            node = {'type': 'OptimWrapper', **node}  # what it is by default
+        for place, typed, node_scope in _typed_dicts(node, part, scope):
+            table.check(place, typed, node_scope)
+    _check_untyped(cfg)
     for name in ('train_cfg', 'val_cfg', 'test_cfg'):
         _check_loop(cfg.get(name), name)
 
@@ -144,11 +192,13 @@ def check_types(cfg: Any, scope: str) -> None:
 def _typed_dicts(node: Any, place: str, scope: str) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Yield every dict with a ``type`` name below a part of a config, with its place and its scope."""
     if isinstance(node, dict):
-        scope = node.get('_scope_') or scope
+        if node.get('_scope_') != OWN_SCOPE:  # what a base from `moganet::` has; it is looked up where the config is
+            scope = node.get('_scope_') or scope
         if isinstance(node.get('type'), str):
             yield place, node, scope
+        albu = 'Albu' in str(node.get('type'))
         for key, value in node.items():
-            foreign = key == 'transforms' and 'Albu' in str(node.get('type'))  # names of the package Albumentations
+            foreign = albu and key in ('transforms', 'bbox_params')  # names of the package Albumentations
             if key not in _NOT_REGISTERED and not foreign:
                 yield from _typed_dicts(value, f'{place}.{key}', scope)
     elif isinstance(node, (list, tuple)):
@@ -188,33 +238,64 @@ class _TypeTable:
 
 
 def _check_arguments(place: str, node: dict[str, Any], classes: list[Any]) -> None:
-    """Refuse an argument that no class of this name takes; a class with ``**kwargs`` takes any.
+    """Refuse an argument that no class of this name takes.
 
     The names of MogaNet's old code are left to the backbone, which tells what replaces each.
     """
-    if not _built_plainly(place):
+    if not classes or not _BUILT_PLAINLY.search(place):
         return
-    allowed: set[str] = set()
+    allowed: set[str] = set(_TAKEN_OUT.get(re.split(r'[.\[]', place)[0], ()))
     for cls in classes:
-        try:
-            parameters = inspect.signature(cls.__init__ if inspect.isclass(cls) else cls).parameters.values()
-        except (TypeError, ValueError):
+        taken = arguments_of(cls, through_bases=place.rsplit('.', 1)[-1] not in ('backbone', 'neck'))
+        if taken is None:
             return
-        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-            return
-        allowed |= {parameter.name for parameter in parameters} - {'self'}
+        allowed |= taken
     for key in node:
-        if classes and key not in allowed and key not in _NO_ARGUMENTS and key not in OLD_ARGUMENTS:
+        if key not in allowed and key not in _NO_ARGUMENTS and key not in OLD_ARGUMENTS:
             raise KeyError(f'{place}: {node["type"]} has no argument {key!r}{did_you_mean(key, allowed)}')
 
 
-def _built_plainly(place: str) -> bool:
-    """Whether MMEngine passes the dict at this place to its constructor as it is.
+def arguments_of(cls: Any, through_bases: bool) -> set[str] | None:
+    """Return the names of the arguments that a class or a function takes; None when it may take any.
 
-    Norms, activations, losses, schedulers and optimizers are built by functions that take keys out or put them in.
+    Args:
+        cls: the class or function.
+        through_bases: take ``**kwargs`` of a constructor for the arguments of the next one among its bases, as data
+            sets, hooks and schedulers have it. A backbone may hand them to another package instead.
     """
-    last = place.rsplit('.', 1)[-1]
-    return last in ('backbone', 'neck') or 'pipeline[' in last or place.startswith('default_hooks')
+    names: set[str] = set()
+    for owner in inspect.getmro(cls) if inspect.isclass(cls) else (cls,):
+        function = vars(owner).get('__init__') if inspect.isclass(cls) else cls
+        if function is None:
+            continue
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (TypeError, ValueError):
+            return None
+        names |= {parameter.name for parameter in parameters} - {'self'}
+        open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
+        if owner is object or not open_ended:
+            return None if owner is object else names
+        if not through_bases:
+            return None
+    return None
+
+
+def _check_untyped(cfg: Any) -> None:
+    """Refuse an unknown key in the parts of a config that have no type: the loaders, and the weights' own settings."""
+    for part in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        loaders = cfg.get(part) or {}
+        for loader in loaders if isinstance(loaders, (list, tuple)) else (loaders,):
+            _check_keys(part, loader, _LOADER_KEYS)
+    wrapper = cfg.get('optim_wrapper') or {}
+    if 'constructor' not in wrapper:
+        _check_keys('optim_wrapper.paramwise_cfg', wrapper.get('paramwise_cfg') or {}, _PARAMWISE_KEYS)
+
+
+def _check_keys(place: str, node: dict[str, Any], allowed: frozenset[str]) -> None:
+    for key in node:
+        if key not in allowed and key not in _NO_ARGUMENTS:
+            raise KeyError(f'{place} has no key {key!r}{did_you_mean(key, allowed)}')
 
 
 def _check_loop(loop: Any, name: str) -> None:

@@ -15,7 +15,7 @@ def read_config(path: str, options: dict[str, Any]) -> Any:
     """Read a config, merge ``--cfg-options`` into it and check its top-level keys.
 
     Args:
-        path: a file, or a name in a toolbox such as ``moganet::classification/x.py``.
+        path: the file.
         options: dotted key to value.
 
     Raises:
@@ -40,7 +40,7 @@ def read_config(path: str, options: dict[str, Any]) -> Any:
         raise KeyError(f'config {path} cannot be read: {error.args[0] if error.args else error}') from error
     except (SyntaxError, NameError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
         raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
-    config_check.check_options(options, list(cfg.keys()))
+    config_check.check_options(options, cfg)
     if options:
         try:
             cfg.merge_from_dict(options)

@@ -13,6 +13,11 @@ _LAYOUTS = {
     'Coco': 'COCO 2017 belongs in data/coco/{train2017,val2017,annotations}/',
     'ADE20K': 'ADE20K belongs in data/ade/ADEChallengeData2016/{images,annotations}/{training,validation}/',
 }
+_DETECTIONS = 'detections'
+_LAYOUTS[_DETECTIONS] = (
+    "the person detector's boxes are no part of COCO: mmpose's page on data sets has them; bbox_file=None evaluates on "
+    'the annotated boxes'
+)
 _MAKE_TINY = 'the tiny sets are made by: python tools/dataset_converters/make_tiny.py --out data/tiny'
 
 
@@ -67,6 +72,9 @@ def _check_dataset(place: str, dataset: dict[str, Any]) -> None:
     ann_file = dataset.get('ann_file')
     if isinstance(ann_file, str) and ann_file:
         _require(f'{place}.ann_file', ann_file, os.path.join(root, ann_file), kind, file=True)
+    bbox_file = dataset.get('bbox_file')
+    if bbox_file:  # mmpose: a path of its own, not below the root
+        _require(f'{place}.bbox_file', bbox_file, bbox_file, _DETECTIONS, file=True)
     prefix = dataset.get('data_prefix')
     if not prefix and dataset.get('split') and root and not ann_file:
         prefix = dataset['split']  # mmpretrain's ImageNet: the folder of that name

@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from .. import compat
+from ..evaluation.metrics import DumpSegResults
 from ..models import MogaNet
 from . import config_check
 from .amp_option import apply_amp, mend_amp_on_cpu
@@ -26,7 +27,7 @@ from .config_file import read_config
 from .data_check import check_data
 from .runner import ConsoleRunner
 from .tta import apply_tta
-from .work_dir import ensure_writable
+from .work_dir import ensure_writable, ensure_writable_together
 
 # What each launcher sets in the processes that it starts.
 _LAUNCHER_VARIABLES = {
@@ -96,8 +97,8 @@ def prepare_training(options: TrainOptions) -> Plan:
     check_data(cfg, ('train',) if cfg.get('val_cfg') is None else ('train', 'val'))
     model = _build_model(cfg, scope)
     _check_pretrained(model)
-    notes += _resume(cfg, options.resume, model)
-    if not cfg.get('resume') and _is_local(cfg.get('load_from')):
+    notes += _resume(cfg, options.resume or _configured_resume(cfg), model)
+    if not cfg.resume and _is_local(cfg.get('load_from')):
         read_checkpoint(cfg.load_from)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     cfg.work_dir = str(ensure_writable(cfg.work_dir, '--work-dir', parameters * 4 * _CHECKPOINT_COPIES))
@@ -118,15 +119,18 @@ def prepare_testing(options: TestOptions) -> Plan:
     if _is_local(options.checkpoint):
         check_fit(model, weights_of(read_checkpoint(options.checkpoint)), options.checkpoint)
     cfg.load_from, cfg.resume = options.checkpoint, False
-    if options.out:
-        _dump_predictions(cfg, options.out, scope)
     if options.tta:
         notes.append(apply_tta(cfg, scope))
+    folders = [(cfg.work_dir, '--work-dir')]
+    if options.out:
+        out = os.path.abspath(os.path.expanduser(options.out))
+        folders.append((os.path.dirname(out), '--out, in'))
+        _dump_predictions(cfg, out, scope)
     if options.show_dir:
-        hooks = list(cfg.get('custom_hooks') or [])
-        cfg.custom_hooks = [*hooks, {'type': 'PictureHook', 'out_dir': os.path.abspath(options.show_dir)}]
-        ensure_writable(options.show_dir, '--show-dir')
-    cfg.work_dir = str(ensure_writable(cfg.work_dir, '--work-dir'))
+        show_dir = os.path.abspath(os.path.expanduser(options.show_dir))
+        folders.append((show_dir, '--show-dir'))
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), {'type': 'PictureHook', 'out_dir': show_dir}]
+    cfg.work_dir = str(ensure_writable_together(folders)[0])
     return Plan(cfg, sum(parameter.numel() for parameter in model.parameters()), notes)
 
 
@@ -149,7 +153,8 @@ def _common(options: RunOptions, needed: tuple[str, ...], purpose: str) -> tuple
     config_check.import_toolbox(scope)
     config_check.check_types(cfg, scope)
     cfg.launcher = options.launcher
-    cfg.work_dir = options.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(options.config).stem)
+    work_dir = options.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(options.config).stem)
+    cfg.work_dir = os.path.expanduser(work_dir)  # bash leaves `--work-dir=~/run` as it is
     _randomness(cfg, options)
     _loaders(cfg, scope)
     if 'preprocess_cfg' in cfg:  # mmpose's train.py does the same
@@ -173,7 +178,9 @@ def _check_processes(launcher: str) -> None:
             f'--launcher {launcher} needs {", ".join(missing)} in the environment; start the processes by '
             'tools/dist_train.sh, tools/dist_test.sh or torchrun, or leave --launcher out for one process'
         )
-    processes = int(os.environ.get('LOCAL_WORLD_SIZE', '1')) if launcher == 'pytorch' else 1
+    # Slurm may show each of its tasks a GPU of its own, so their number says nothing there.
+    variable = {'pytorch': 'LOCAL_WORLD_SIZE', 'mpi': 'OMPI_COMM_WORLD_LOCAL_SIZE'}.get(launcher, '')
+    processes = int(os.environ.get(variable, '1'))
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if gpus and processes > gpus:
         raise ValueError(f'{processes} processes for {gpus} GPU(s) on this machine; start at most {gpus}')
@@ -187,6 +194,7 @@ def _randomness(cfg: Any, options: RunOptions) -> None:
         chosen['seed'] = options.seed
     if options.deterministic:
         chosen['deterministic'] = True
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # cuBLAS needs it to repeat itself
     chosen.setdefault('seed', None)
     cfg.randomness = chosen
 
@@ -248,16 +256,21 @@ def _check_pretrained(model: nn.Module) -> None:
             check_fit(module, weights_of(read_checkpoint(path)), path, prefix)
 
 
+def _configured_resume(cfg: Any) -> str | None:
+    """Return what ``resume=True`` of a config means: MMEngine reads ``load_from`` for the checkpoint to resume from."""
+    return (cfg.get('load_from') or 'auto') if cfg.get('resume') else None
+
+
 def _resume(cfg: Any, resume: str | None, model: nn.Module) -> list[str]:
     """Set what a run resumes from, and check that it can."""
+    path = latest_checkpoint(cfg.work_dir) if resume == 'auto' else resume
+    cfg.resume = path is not None
     if resume is None:
         return []
-    cfg.resume = True
-    path = latest_checkpoint(cfg.work_dir) if resume == 'auto' else resume
-    cfg.load_from = path
     if path is None:
-        cfg.resume = False
-        return [f'--resume: {cfg.work_dir} has no checkpoint yet, so training starts at the beginning']
+        weights = f' from the weights of {cfg.load_from}' if cfg.get('load_from') else ''
+        return [f'--resume: {cfg.work_dir} has no checkpoint yet, so training starts at the beginning{weights}']
+    cfg.load_from = path
     if _is_local(path):
         checkpoint = read_checkpoint(path)
         check_resumable(checkpoint, path)
@@ -271,7 +284,7 @@ def _is_local(path: str | None) -> bool:
 
 
 def _dump_predictions(cfg: Any, out: str, scope: str) -> None:
-    ensure_writable(Path(out).absolute().parent, '--out, in')
-    dump = {'type': 'DumpDetResults' if scope == 'mmdet' else 'DumpResults', 'out_file_path': out}
+    kinds = {'mmdet': 'DumpDetResults', 'mmseg': DumpSegResults.__name__}
+    dump = {'type': kinds.get(scope, 'DumpResults'), 'out_file_path': out}
     metrics = cfg.test_evaluator
     cfg.test_evaluator = [*(metrics if isinstance(metrics, (list, tuple)) else [metrics]), dump]

@@ -118,6 +118,13 @@ def check(kind: str, arguments: Sequence[str]) -> None:
         prepare_testing(parse_test(arguments))
 
 
+def _processors() -> int:
+    """Return how many processors this process may use: a job's share of a machine may be smaller than the machine."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def run_alone(nodes: Nodes, script: str, arguments: Sequence[str]) -> int:
     """Run a tool as the only process of a distributed job, within this process; return its exit code."""
     ranks = {'RANK': 0, 'LOCAL_RANK': 0, 'WORLD_SIZE': 1, 'LOCAL_WORLD_SIZE': 1}
@@ -147,7 +154,7 @@ def main(argv: Sequence[str]) -> int:
         print_error(error)
         return 2
     # The processors are shared out; left unset, torchrun and MMEngine both set 1 thread a process and warn of it.
-    threads = max(1, (os.cpu_count() or 1) // nodes.processes)
+    threads = max(1, _processors() // nodes.processes)
     for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
         os.environ.setdefault(name, str(threads))
     try:
@@ -158,6 +165,6 @@ def main(argv: Sequence[str]) -> int:
         # The process has told its reason; torchrun's report would bury it.
         return max((abs(failure.exitcode) for failure in error.failures.values()), default=1) or 1
     except (KeyboardInterrupt, SignalException):
-        print_error('interrupted; --resume goes on from the last checkpoint')
+        print_error('interrupted' + ('; --resume goes on from the last checkpoint' if kind == 'train' else ''))
         return 130
     return 0

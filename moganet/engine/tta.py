@@ -31,8 +31,8 @@ def apply_tta(cfg: Any, scope: str) -> str:
         ValueError: the toolbox cannot merge the predictions of this model.
     """
     if scope == 'mmpose':
-        flip = cfg.model.get('test_cfg', {}).get('flip_test', False)
-        return f'--tta: pose models flip within the model; model.test_cfg.flip_test={flip} is used as it stands'
+        cfg.model.test_cfg = {**(cfg.model.get('test_cfg') or {}), 'flip_test': True}
+        return '--tta: plain and flipped, merged by the model (model.test_cfg.flip_test=True)'
     if scope not in _DEFAULT_MODELS and not cfg.get('tta_model'):
         raise ValueError(f'--tta: no default for {scope}; give the config a tta_model and a tta_pipeline')
     if scope == 'mmdet' and _has_masks(cfg.model):
@@ -60,13 +60,13 @@ def _flip_pipeline(pipeline: list[dict[str, Any]], scope: str) -> list[dict[str,
     """Return a test pipeline that yields each image plain and flipped."""
     loading = deepcopy(list(pipeline))
     packing = loading.pop()
+    # The plain picture first: the toolboxes take the truth from the sample of the first.
+    flips = [[{'type': 'RandomFlip', 'prob': 0.0}, {'type': 'RandomFlip', 'prob': 1.0}]]
     if scope == 'mmdet':
         packing['meta_keys'] = _FLIP_KEYS  # merging needs to know which image was flipped
     elif scope == 'mmseg':
         # Annotations come after the flip, so that they stay as they are.
         annotations = [step for step in loading if 'LoadAnnotations' in step['type']]
         loading = [step for step in loading if 'LoadAnnotations' not in step['type']]
-        flips = [[{'type': 'RandomFlip', 'prob': 0.0}, {'type': 'RandomFlip', 'prob': 1.0}]]
         return [*loading, {'type': 'TestTimeAug', 'transforms': [*flips, annotations, [packing]]}]
-    flips = [[{'type': 'RandomFlip', 'prob': 1.0}, {'type': 'RandomFlip', 'prob': 0.0}]]
     return [*loading, {'type': 'TestTimeAug', 'transforms': [*flips, [packing]]}]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 # Enough that a full disk, or a quota, shows; small enough to take no time.
@@ -42,6 +43,20 @@ def ensure_writable(folder: str | Path, option: str, needed_bytes: int = 0) -> P
         _remove(made)
         raise
     return path
+
+
+def ensure_writable_together(folders: Sequence[tuple[str, str]]) -> list[Path]:
+    """Do :func:`ensure_writable` for several folders; when one fails, those made for the others go again.
+
+    Args:
+        folders: each folder, and what names it.
+    """
+    made = [parent for folder, _ in folders for parent in _missing_parents(Path(folder).expanduser().absolute())]
+    try:
+        return [ensure_writable(folder, option) for folder, option in folders]
+    except ValueError:
+        _remove(sorted(set(made), key=lambda path: len(path.parts), reverse=True))
+        raise
 
 
 def _missing_parents(path: Path) -> list[Path]:

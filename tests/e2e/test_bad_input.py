@@ -33,6 +33,27 @@ TRAIN_LINES = {
         [CONFIG, '--cfg-options', 'model.backbone.drop_path=0.1'],
         ["MogaNet has no argument 'drop_path'", "'drop_path_rate'"],
     ),
+    'a channel split that does not divide': (
+        [CONFIG, '--cfg-options', *(f'model.backbone.arch.{word}' for word in NARROW)],
+        ['embed_dims 30', '1:3:4', 'divisible by 8'],
+    ),
+    'an option that is none': ([CONFIG, '--cfg-options', 'lr'], ['--cfg-options lr', 'KEY=VALUE']),
+    'a variable of the config': (
+        [CONFIG, '--cfg-options', 'digit_names=(a,b)'],
+        ["'digit_names' is a variable", 'train_dataloader.dataset.metainfo.classes'],
+    ),
+    'unknown key of a loader': (
+        [CONFIG, '--cfg-options', 'train_dataloader.batchsize=2'],
+        ["'batchsize'", "'batch_size'"],
+    ),
+    'unknown key of the data': (
+        [CONFIG, '--cfg-options', 'train_dataloader.dataset.data_rot=x'],
+        ["'data_rot'", "'data_root'"],
+    ),
+    'unknown key of the optimizer': (
+        [CONFIG, '--cfg-options', 'optim_wrapper.optimizer.weight_decy=0.1'],
+        ["'weight_decy'", "'weight_decay'"],
+    ),
     'argument of the old code': (
         [CONFIG, '--cfg-options', 'model.backbone.init_value=1.0'],
         ["'init_value'", 'layer_scale_init_value'],
@@ -66,6 +87,14 @@ TRAIN_LINES = {
         ["'data/imagenet'", 'data/imagenet/{train,val}'],
     ),
     'no such checkpoint to resume': ([CONFIG, '--resume', 'none.pth'], ['no such checkpoint: none.pth']),
+    'no such checkpoint to load beside --resume': (
+        [CONFIG, '--resume', '--cfg-options', 'load_from=none.pth'],
+        ['no such checkpoint: none.pth'],
+    ),
+    'no such checkpoint to resume in the config': (
+        [CONFIG, '--cfg-options', 'resume=True', 'load_from=none.pth'],
+        ['no such checkpoint: none.pth'],
+    ),
     'no such checkpoint to load': ([CONFIG, '--cfg-options', 'load_from=none.pth'], ['no such checkpoint: none.pth']),
     'fp16 on a CPU': ([CONFIG, '--amp', 'fp16'], ['--amp fp16', 'bf16']),
     'unknown precision': ([CONFIG, '--amp', 'fp8'], ['--amp', 'fp8', 'bf16']),

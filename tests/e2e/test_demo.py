@@ -37,6 +37,22 @@ def test_a_failed_step_fails_the_demo(tmp_path: Path, monkeypatch: pytest.Monkey
     assert not (tmp_path / 'work_dirs').exists()
 
 
+def test_options_are_for_one_training_that_is_to_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    demo = script(DEMO)
+    assert call(demo.main, '--task', 'all', '--options', 'train_cfg.max_epochs=1') == 2
+    assert capfd.readouterr().err.startswith('error: --options: name the one task')
+    monkeypatch.chdir(tmp_path)
+    done = tmp_path / 'work_dirs' / 'demo' / 'pose'
+    done.mkdir(parents=True)
+    (done / 'trained').write_text('epoch_4.pth')
+    (done / 'epoch_4.pth').touch()
+    assert demo.train('pose', []) == Path('work_dirs/demo/pose/epoch_4.pth')
+    with pytest.raises(ValueError, match='pose is trained already.*--fresh'):
+        demo.train('pose', ['train_cfg.max_epochs=1'])
+
+
 def test_every_task_names_one_leaf_and_one_that_the_tests_run() -> None:
     demo = script(DEMO)
     assert list(demo.TASKS) == ['classification', 'detection', 'segmentation', 'pose']

@@ -47,6 +47,12 @@ def test_usage(name: str, env: dict[str, str]) -> None:
     assert line.startswith('error: usage: ') and len(line.splitlines()) == 1
 
 
+@pytest.mark.parametrize(('name', 'lacks'), [('slurm_train.sh', 'WORK_DIR'), ('slurm_test.sh', 'CHECKPOINT')])
+def test_an_option_in_the_place_of_a_path(name: str, lacks: str, env: dict[str, str]) -> None:
+    line = run(TOOLS / name, 'part', 'job', 'c.py', '--seed', '1', env=env, code=2).stderr
+    assert line.startswith(f'error: --seed stands where {lacks} belongs') and len(line.splitlines()) == 1
+
+
 def test_python_without_torch(tmp_path: Path) -> None:
     """An interpreter that finds neither torch nor anything else that is installed."""
     bare = tmp_path / 'bare'

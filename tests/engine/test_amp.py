@@ -105,6 +105,11 @@ def test_option_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     assert cfg.optim_wrapper.loss_scale == 'dynamic'
     apply_amp(cfg, 'bf16')
     assert (cfg.optim_wrapper.dtype, cfg.optim_wrapper.loss_scale) == ('bfloat16', 1.0)
+    apply_amp(cfg, 'fp16')  # which would overflow at the scale of bfloat16
+    assert (cfg.optim_wrapper.dtype, cfg.optim_wrapper.loss_scale) == ('float16', 'dynamic')
+    cfg = _cfg(type='AmpOptimWrapper', loss_scale=512.0)
+    apply_amp(cfg, 'fp16')
+    assert cfg.optim_wrapper.loss_scale == 512.0
     cfg = _cfg(type='AmpOptimWrapper')
     assert mend_amp_on_cpu(cfg) == [] and cfg.optim_wrapper.type == 'AmpOptimWrapper'
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -12,8 +13,10 @@ from moganet.engine.report import metric_lines
 
 @pytest.fixture(autouse=True)
 def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ('RANK', 'LOCAL_RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
-        monkeypatch.delenv(name, raising=False)
+    # A copy, as parsing notes the rank in it.
+    launcher = ('RANK', 'LOCAL_RANK', 'SLURM_PROCID', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_RANK')
+    kept = {name: value for name, value in os.environ.items() if name not in launcher}
+    monkeypatch.setattr(os, 'environ', kept)
 
 
 def test_train_options() -> None:
@@ -22,6 +25,23 @@ def test_train_options() -> None:
     options = parse_train([*line.split(), '--cfg-options', 'a.b=1', 'c=[2,3]'])
     assert (options.resume, options.amp, options.auto_scale_lr, options.seed) == ('auto', 'bf16', True, 3)
     assert options.cfg_options == {'a.b': 1, 'c': [2, 3]} and options.deterministic and options.launcher == 'pytorch'
+
+
+def test_options_of_the_config_keep_their_blanks() -> None:
+    options = parse_train(['c.py', '--cfg-options', 'root=/data/my coco', "name='a b'", 'steps=(1, 2)', 'lr=1e-3'])
+    wanted = {'root': '/data/my coco', 'name': 'a b', 'steps': (1, 2), 'lr': 1e-3}
+    assert options.cfg_options == wanted
+
+
+@pytest.mark.parametrize(
+    ('word', 'told'),
+    [('lr', 'KEY=VALUE is needed'), ('=3', 'KEY=VALUE is needed'), ('a=(1,(2)', 'its brackets do not match')],
+)
+def test_options_of_the_config_that_are_none(word: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_train(['c.py', '--cfg-options', word])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f'error: --cfg-options {word}: {told}; see tools/train.py --help\n'
 
 
 @pytest.mark.parametrize(
@@ -55,6 +75,12 @@ def test_of_several_processes_on_a_machine_the_first_tells(
 ) -> None:
     monkeypatch.setenv('LOCAL_RANK', '1')
     print_error('told by another')
+    monkeypatch.delenv('LOCAL_RANK')
+    monkeypatch.setenv('SLURM_LOCALID', '1')
+    print_error('told by another of Slurm')
+    parse_train(['c.py'])
+    assert os.environ['LOCAL_RANK'] == '1'
+    print_error('told by another of Slurm, later')
     assert capsys.readouterr().err == ''
 
 

@@ -19,9 +19,24 @@ def test_top_level_slips_are_named_and_variables_are_not() -> None:
 
 
 def test_options_must_exist_at_the_top_level() -> None:
-    config_check.check_options({'model.new.key': 1, 'load_from': 'x', 'codec.sigma': 2}, ['model', 'codec'])
+    cfg = Config({'model': {}})
+    config_check.check_options({'model.new.key': 1, 'load_from': 'x'}, cfg)
     with pytest.raises(KeyError, match="no 'trian_dataloader'; did you mean 'train_dataloader'"):
-        config_check.check_options({'trian_dataloader.batch_size': 2}, ['model'])
+        config_check.check_options({'trian_dataloader.batch_size': 2}, cfg)
+
+
+def test_options_must_reach_a_run() -> None:
+    """A variable of the file was used where it stands; to change it afterwards would change nothing."""
+    codec = {'type': 'MSRAHeatmap', 'sigma': 2}
+    pipeline = [{'type': 'LoadImage'}, {'type': 'GenerateTarget', 'encoder': codec}]
+    cfg = Config({'codec': codec, 'model': {'head': {'decoder': codec}}, 'train_dataloader': {'dataset': pipeline}})
+    with pytest.raises(KeyError, match="'codec' is a variable of the config file, and a run does not read it") as told:
+        config_check.check_options({'codec.sigma': 3}, cfg)
+    assert 'model.head.decoder, train_dataloader.dataset.1.encoder' in str(told.value)
+    cfg = Config({'size': 5, 'model': {}})
+    with pytest.raises(KeyError, match="a run does not read it.$"):
+        config_check.check_options({'size': 3}, cfg)
+    config_check.check_options({'size': 3}, Config({'size': 5, 'runner_type': 'MyRunner'}))
 
 
 def test_required_keys() -> None:
@@ -60,9 +75,31 @@ def test_types_are_looked_up_in_the_toolbox_and_in_mmengine() -> None:
             'head': {'type': 'LinearClsHead'},
         },
         optim_wrapper={'type': 'OptimWrapper', 'optimizer': {'type': 'AdamW', 'lr': 1.0}},
-        param_scheduler=[{'type': 'CosineAnnealingLR'}],
+        param_scheduler=[{'type': 'CosineAnnealingLR', 'T_max': 3, 'convert_to_iter_based': True}],
         default_hooks={'logger': {'type': 'LoggerHook', 'interval': 3}},
     )
+
+
+def test_what_builders_take_out_is_no_unknown_argument() -> None:
+    _check(
+        train_dataloader={'batch_size': 2, 'num_batch_per_epoch': 3, 'dataset': {'type': 'ImageNet', 'lazy_init': 1}},
+        optim_wrapper={
+            'type': 'AmpOptimWrapper',
+            'dtype': 'bfloat16',
+            'clip_grad': {'max_norm': 1},
+            'optimizer': {'type': 'AdamW', 'lr': 1, 'betas': (0.9, 0.99)},
+            'paramwise_cfg': {'custom_keys': {}, 'bypass_duplicate': True},
+        },
+        val_evaluator={'type': 'Accuracy', 'collect_device': 'gpu', 'prefix': 'x'},
+        custom_hooks=[{'type': 'EMAHook', 'momentum': 1e-4, 'priority': 'HIGH'}],
+    )
+    _check(optim_wrapper={'constructor': 'Mine', 'paramwise_cfg': {'num_layers': 12}, 'optimizer': {'type': 'SGD'}})
+
+
+def test_types_of_a_base_from_this_package_are_those_of_the_configs_toolbox() -> None:
+    _check(model={'type': 'ImageClassifier', '_scope_': 'moganet', 'head': {'type': 'LinearClsHead'}})
+    with pytest.raises(KeyError, match="unknown type 'ImageClasifier' in mmpretrain"):
+        _check(model={'type': 'ImageClasifier', '_scope_': 'moganet'})
 
 
 @pytest.mark.parametrize(
@@ -81,6 +118,25 @@ def test_types_are_looked_up_in_the_toolbox_and_in_mmengine() -> None:
         ),
         ({'train_cfg': {'by_epoch': True, 'max_iter': 1}}, "EpochBasedTrainLoop has no argument 'max_iter'"),
         ({'train_cfg': {'type': 'IterBasedTrainLoop', 'max_iter': 1}}, "did you mean 'max_iters'"),
+        ({'train_dataloader': {'batchsize': 4}}, "train_dataloader has no key 'batchsize'; did you mean 'batch_size'"),
+        (
+            {'train_dataloader': {'dataset': {'type': 'ImageNet', 'data_rot': 'x'}}},
+            "train_dataloader.dataset: ImageNet has no argument 'data_rot'; did you mean 'data_root'",
+        ),
+        (
+            {'train_dataloader': {'dataset': {'type': 'RepeatDataset', 'dataset': {'type': 'ImageNet', 'splt': 'x'}}}},
+            "train_dataloader.dataset.dataset: ImageNet has no argument 'splt'; did you mean 'split'",
+        ),
+        ({'val_dataloader': {'sampler': {'type': 'DefaultSampler', 'shufle': True}}}, "did you mean 'shuffle'"),
+        ({'optim_wrapper': {'optimizer': {'type': 'SGD', 'lr': 1}, 'clip_gradd': 1}}, "did you mean 'clip_grad'"),
+        ({'optim_wrapper': {'optimizer': {'type': 'SGD', 'lrr': 1}}}, "optimizer: SGD .*'lrr'; did you mean 'lr'"),
+        (
+            {'optim_wrapper': {'optimizer': {'type': 'SGD'}, 'paramwise_cfg': {'norm_decay': 0}}},
+            "optim_wrapper.paramwise_cfg has no key 'norm_decay'; did you mean 'norm_decay_mult'",
+        ),
+        ({'val_evaluator': [{'type': 'Accuracy', 'topkk': 1}]}, r"val_evaluator\[0\]: Accuracy.*did you mean 'topk'"),
+        ({'custom_hooks': [{'type': 'EarlyStoppingHook', 'monitr': 1}]}, "did you mean 'monitor'"),
+        ({'param_scheduler': {'type': 'StepLR', 'step_sise': 1}}, "StepLR.*did you mean 'step_size'"),
         ({'val_cfg': {'fp61': True}}, "val_cfg: ValLoop has no argument 'fp61'; did you mean 'fp16'"),
     ],
 )
@@ -100,6 +156,11 @@ def test_what_is_no_name_of_a_registry_is_left_alone() -> None:
     )
 
 
+def test_names_of_albumentations_are_left_alone() -> None:
+    step = {'type': 'Albu', 'transforms': [{'type': 'Blur'}], 'bbox_params': {'type': 'BboxParams'}}
+    config_check.check_types(Config({'train_dataloader': {'dataset': {'pipeline': [step]}}}), 'mmdet')
+
+
 @pytest.mark.parametrize(
     ('text', 'error', 'told'),
     [
@@ -117,8 +178,9 @@ def test_broken_files(text: str, error: type[Exception], told: str, tmp_path: Pa
 
 
 def test_options_are_merged(tmp_path: Path) -> None:
-    (tmp_path / 'leaf.py').write_text("model = dict(backbone=dict(arch='tiny'))\nsteps = [dict(end=1)]\n")
-    cfg = read_config(str(tmp_path / 'leaf.py'), {'model.backbone.arch': 'small', 'steps.0.end': 5})
-    assert cfg.model.backbone.arch == 'small' and cfg.steps[0].end == 5
+    text = "model = dict(backbone=dict(arch='tiny'))\nparam_scheduler = [dict(end=1)]\n"
+    (tmp_path / 'leaf.py').write_text(text)
+    cfg = read_config(str(tmp_path / 'leaf.py'), {'model.backbone.arch': 'small', 'param_scheduler.0.end': 5})
+    assert cfg.model.backbone.arch == 'small' and cfg.param_scheduler[0].end == 5
     with pytest.raises(ValueError, match='--cfg-options cannot be merged'):
-        read_config(str(tmp_path / 'leaf.py'), {'steps.7.end': 5})
+        read_config(str(tmp_path / 'leaf.py'), {'param_scheduler.7.end': 5})

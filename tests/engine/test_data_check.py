@@ -56,6 +56,14 @@ def test_wrapped_sets_and_metrics_are_looked_into(coco: Path) -> None:
         check_data(_cfg([{'type': 'CocoMetric', 'ann_file': 'none.json'}]), ('train',))
 
 
+def test_boxes_of_a_person_detector(coco: Path) -> None:
+    check_data(_cfg(bbox_file=None), ('train',))
+    check_data(_cfg(bbox_file='data/coco/annotations/train.json'), ('train',))
+    with pytest.raises(FileNotFoundError, match="dataset.bbox_file='boxes.json': no such file") as told:
+        check_data(_cfg(bbox_file='boxes.json'), ('train',))
+    assert 'no part of COCO' in str(told.value) and 'bbox_file=None' in str(told.value)
+
+
 def test_imagenet_by_split_and_the_tiny_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'data' / 'imagenet' / 'train').mkdir(parents=True)

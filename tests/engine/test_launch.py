@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,11 @@ def test_several_processes_on_a_cpu(config: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
     with pytest.raises(ValueError, match='2 processes for 1 GPU'):
         prepare_training(TrainOptions(config, launcher='pytorch'))
+    for name in ('RANK', 'SIZE', 'LOCAL_RANK'):
+        monkeypatch.setenv(f'OMPI_COMM_WORLD_{name}', '0')
+    monkeypatch.setenv('OMPI_COMM_WORLD_LOCAL_SIZE', '3')
+    with pytest.raises(ValueError, match='3 processes for 1 GPU'):
+        prepare_training(TrainOptions(config, launcher='mpi'))
 
 
 def test_train_then_test_in_one_process(
@@ -111,6 +117,55 @@ def test_train_then_test_in_one_process(
 def test_resume_without_a_checkpoint_starts_anew_and_says_so(config: str) -> None:
     plan = prepare_training(TrainOptions(config, resume='auto'))
     assert plan.cfg.resume is False and 'has no checkpoint yet' in plan.notes[0]
+
+
+def test_resume_without_a_checkpoint_keeps_the_weights_to_start_from(config: str, workplace: Path) -> None:
+    torch.save({'state_dict': {}}, workplace / 'weights.pth')
+    plan = prepare_training(TrainOptions(config, resume='auto', cfg_options={'load_from': 'weights.pth'}))
+    assert plan.cfg.resume is False and plan.cfg.load_from == 'weights.pth'
+    assert plan.notes[0].endswith('so training starts at the beginning from the weights of weights.pth')
+
+
+def test_resume_of_the_config_is_that_of_the_option(config: str, workplace: Path) -> None:
+    plan = prepare_training(TrainOptions(config, cfg_options={'resume': True}))
+    assert plan.cfg.resume is False and 'has no checkpoint yet' in plan.notes[0]
+    torch.save({'state_dict': {}}, workplace / 'weights.pth')
+    with pytest.raises(ValueError, match='weights.pth cannot be resumed from'):
+        prepare_training(TrainOptions(config, cfg_options={'resume': True, 'load_from': 'weights.pth'}))
+
+
+def test_home_is_spelled_out_before_it_is_looked_into(
+    config: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('HOME', str(workplace / 'home'))
+    plan = prepare_training(TrainOptions(config, work_dir='~/run', resume='auto'))
+    assert plan.cfg.work_dir == str(workplace / 'home' / 'run')
+    assert plan.notes == [f'--resume: {plan.cfg.work_dir} has no checkpoint yet, so training starts at the beginning']
+    assert not (workplace / '~').exists()
+
+
+def test_a_refused_test_leaves_no_folder(config: str, workplace: Path) -> None:
+    from mmengine.config import Config
+    from mmengine.registry import MODELS
+
+    model = MODELS.build(Config.fromfile(config).model, default_args={'_scope_': 'mmpretrain'})
+    torch.save({'state_dict': model.state_dict()}, workplace / 'x.pth')
+    (workplace / 'file').touch()
+    wanted = {'checkpoint': 'x.pth', 'show_dir': 'pictures', 'out': 'new/out.pkl'}
+    with pytest.raises(ValueError, match='--work-dir .*file/run cannot be written'):
+        prepare_testing(TestOptions(config, work_dir='file/run', **wanted))
+    assert not (workplace / 'pictures').exists() and not (workplace / 'new').exists()
+    cfg = prepare_testing(TestOptions(config, work_dir='run', **wanted)).cfg
+    assert (workplace / 'pictures').is_dir() and cfg.test_evaluator[-1].out_file_path == str(workplace / 'new/out.pkl')
+
+
+def test_deterministic_has_cublas_repeat_itself(config: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG', raising=False)
+    monkeypatch.setattr(os, 'environ', dict(os.environ))
+    prepare_training(TrainOptions(config))
+    assert 'CUBLAS_WORKSPACE_CONFIG' not in os.environ
+    prepare_training(TrainOptions(config, deterministic=True))
+    assert os.environ['CUBLAS_WORKSPACE_CONFIG'] == ':4096:8'
 
 
 @pytest.mark.parametrize(

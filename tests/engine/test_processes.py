@@ -106,6 +106,32 @@ def test_several_processes_are_checked_before_they_start(monkeypatch: pytest.Mon
     assert told == ["test cannot take ['config.py']"]
 
 
+def test_processes_share_the_processors_that_this_one_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    _errors_told(monkeypatch)
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: set(range(6)), raising=False)
+    monkeypatch.setattr(os, 'cpu_count', lambda: 64)
+    monkeypatch.setattr(os, 'environ', {k: v for k, v in os.environ.items() if not k.endswith('_NUM_THREADS')})
+    monkeypatch.setattr(processes, 'check', lambda kind, arguments: None)
+    monkeypatch.setattr(processes.torchrun, 'main', lambda line: None)
+    assert main(['train', 'tool.py', '2', 'config.py']) == 0
+    assert os.environ['OMP_NUM_THREADS'] == os.environ['MKL_NUM_THREADS'] == '3'
+
+
+@pytest.mark.parametrize(('kind', 'goes_on'), [('train', True), ('test', False)])
+def test_an_interrupted_test_has_nothing_to_go_on_from(
+    kind: str, goes_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = _errors_told(monkeypatch)
+
+    def interrupted(line: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(processes, 'check', lambda kind, arguments: None)
+    monkeypatch.setattr(processes.torchrun, 'main', interrupted)
+    assert main([kind, 'tool.py', '2', 'config.py']) == 130
+    assert ['--resume' in error for error in told] == [goes_on]
+
+
 def _errors_told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What ``main`` tells the user from here on; it tells nothing itself, as in any process but the first."""
     told: list[str] = []

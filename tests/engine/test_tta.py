@@ -29,7 +29,7 @@ def test_default_of_classification() -> None:
     assert cfg.model.type == 'AverageClsScoreTTA' and cfg.model.module.type == 'ImageClassifier'
     assert _types(cfg) == ['LoadImageFromFile', 'Resize', 'LoadAnnotations', 'TestTimeAug']
     flips, packing = cfg.test_dataloader.dataset.pipeline[-1].transforms
-    assert sorted(flip.prob for flip in flips) == [0.0, 1.0] and packing[0].type == 'Pack'
+    assert [flip.prob for flip in flips] == [0.0, 1.0] and packing[0].type == 'Pack'
 
 
 def test_default_of_segmentation_flips_the_image_and_not_the_truth() -> None:
@@ -46,7 +46,9 @@ def test_default_of_detection_tells_which_image_was_flipped() -> None:
     cfg = _cfg({'type': 'RetinaNet', 'bbox_head': {}})
     apply_tta(cfg, 'mmdet')
     assert cfg.model.tta_cfg.max_per_img == 100
-    assert 'flip_direction' in cfg.test_dataloader.dataset.pipeline[-1].transforms[-1][0].meta_keys
+    flips, packing = cfg.test_dataloader.dataset.pipeline[-1].transforms
+    assert 'flip_direction' in packing[0].meta_keys
+    assert flips[0].prob == 0.0  # the boxes of the truth, read before, would be flipped with the picture
 
 
 def test_masks_cannot_be_merged() -> None:
@@ -63,9 +65,11 @@ def test_the_configs_own_comes_first() -> None:
 
 
 def test_pose_flips_within_the_model() -> None:
-    cfg = _cfg({'type': 'TopdownPoseEstimator', 'test_cfg': {'flip_test': True}})
-    assert 'flip_test=True' in apply_tta(cfg, 'mmpose')
-    assert cfg.model.type == 'TopdownPoseEstimator'
+    for own in ({}, {'test_cfg': {'flip_test': False, 'shift_heatmap': True}}):
+        cfg = _cfg({'type': 'TopdownPoseEstimator', **own})
+        assert 'flip_test=True' in apply_tta(cfg, 'mmpose')
+        assert cfg.model.type == 'TopdownPoseEstimator' and cfg.model.test_cfg.flip_test is True
+    assert cfg.model.test_cfg.shift_heatmap is True
 
 
 def test_a_wrapped_set_and_an_unknown_toolbox() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from moganet.engine.work_dir import ensure_writable
+from moganet.engine.work_dir import ensure_writable, ensure_writable_together
 
 
 def test_creates_the_folder_and_leaves_it_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,6 +42,18 @@ def _refused(folder: Path) -> str:
     with pytest.raises(ValueError, match='cannot be written') as raised:
         ensure_writable(folder, '--work-dir')
     return str(raised.value)
+
+
+def test_several_folders_are_made_together_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'file').touch()
+    (tmp_path / 'there').mkdir()
+    wanted = [('a/run', '--work-dir'), ('a/b/out', '--out'), ('there', '--x'), ('file/pictures', '--show-dir')]
+    with pytest.raises(ValueError, match='--show-dir file/pictures cannot be written'):
+        ensure_writable_together(wanted)
+    assert sorted(path.name for path in tmp_path.rglob('*')) == ['file', 'there']
+    made = ensure_writable_together([('a/run', '--work-dir'), ('a/b', '--out')])
+    assert made == [tmp_path / 'a' / 'run', tmp_path / 'a' / 'b'] and all(folder.is_dir() for folder in made)
 
 
 def test_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     add('--fresh', action='store_true', help='remove the results of an earlier demo of the task first')
     add('--size', default='demo', help='size of the data, see make_tiny.py')
     add('--options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to the config of --task in training')
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    if args.options and args.task == 'all':
+        parser.error('--options: name the one task that they are for, --task TASK')
+    return args
 
 
 def run(command: list[str | Path]) -> list[str]:
@@ -138,6 +141,8 @@ def train(task: str, options: list[str]) -> Path:
     work_dir = RESULTS / task
     done = trained(task)
     if done is not None:
+        if options:
+            raise ValueError(f'{task} is trained already, {done}; with --options it is trained anew by --fresh')
         print(f'\n{task}: trained already, {done}; --fresh starts anew', flush=True)
         return done
     if task != 'classification':

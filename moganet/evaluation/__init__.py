@@ -1,0 +1,1 @@
+"""What the toolboxes lack to evaluate."""
