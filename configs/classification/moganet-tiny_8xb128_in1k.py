@@ -1,7 +1,7 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: Top 1 Accuracy 79.0, Top 5 Accuracy 94.6 on ImageNet-1K (the authors' figures).
 # Size: 5.2 M parameters, 1.1 G multiply-adds at 224x224. GPUs: 8, batch 128 each, memory not published.
-# Recipe: https://github.com/Westlake-AI/MogaNet/blob/main/TRAINING.md (timm 0.6.12).
+# Recipe: https://github.com/Westlake-AI/MogaNet/blob/main/TRAINING.md (timm 0.6.12, in fp16: --amp fp16).
 # Released weights: moganet_tiny_sz224_8xbs128_ep300.pth.tar (written by timm, gate activated once, no EMA).
 
 _base_ = [
@@ -11,4 +11,5 @@ _base_ = [
     '../_base_/datasets/imagenet_bs128_timm_224.py',
     '../_base_/schedules/imagenet_bs1024_adamw_timm.py',
 ]
-randomness = dict(seed=42)
+# As timm: each process draws its own mixing and stochastic depth.
+randomness = dict(seed=42, diff_rank_seed=True)

@@ -73,6 +73,12 @@ def test_check_finds_an_edited_header(repo, tool, capsys):
     assert f'stale: {LEAF}: line 2' in capsys.readouterr().err
 
 
+def test_a_header_tells_the_precision_that_the_config_does_not_set(repo, tool):
+    header = (repo / 'configs/classification/moganet-tiny_8xb128_in1k.py').read_text().partition('\n\n')[0]
+    assert '(timm 0.6.12, in fp16: --amp fp16).' in header
+    assert '--amp' not in (repo / LEAF).read_text()
+
+
 def test_a_header_is_added_above_what_was_written(repo, tool):
     path = repo / LEAF
     body = path.read_text().partition('\n\n')[2]

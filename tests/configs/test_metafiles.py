@@ -43,7 +43,8 @@ def test_published_entry(leaf):
     assert re.fullmatch(r'https://github\.com/Westlake-AI/MogaNet/releases/download/\S+\.pth(\.tar)?', model['Weights'])
     assert set(model['Released']) == {'Written By', 'Gate Activation', 'EMA'}
     assert model['Released']['Gate Activation'] == ('twice' if cfg.model.backbone.get('gate_act_twice') else 'once')
-    assert set(model['Recipe']) == {'Source', 'Framework'}
+    assert {'Source', 'Framework'} <= set(model['Recipe']) <= {'Source', 'Framework', 'Precision'}
+    assert model['Recipe'].get('Precision', 'fp16') in ('fp16', 'bf16')  # what --amp takes
 
 
 @pytest.mark.parametrize('leaf', TINY)

@@ -46,8 +46,10 @@ def test_coco_rates():
     cfg = read(find('mask-rcnn_moganet-t'))
     found = rates(cfg, 600, by_epoch=False)
     assert found[0] == pytest.approx(2e-7) and found[-1] == pytest.approx(2e-4)
-    assert rates(cfg, 12, by_epoch=True)[-1] == pytest.approx(2e-6)
-    assert read(find('retinanet_moganet-t')).optim_wrapper.optimizer.lr == 1e-4
+    for leaf, peak in (('mask-rcnn_moganet-t', 2e-4), ('retinanet_moganet-t', 1e-4)):
+        by_epoch = rates(read(find(leaf)), 12, by_epoch=True)
+        assert [by_epoch[epoch] for epoch in (0, 7, 8, 10, 11)] == pytest.approx(
+            [peak, peak, peak / 10, peak / 10, peak / 100])
 
 
 def test_upernet_rates():
@@ -105,6 +107,31 @@ def test_dense_decay_goes_by_name(leaf, decay):
 def test_decay_without_exceptions(leaf, decay):
     cfg = read(find(leaf))
     assert set(decays(cfg, build_model(cfg)).values()) == {decay}
+
+
+def test_imagenet_augmentation():
+    """rand-m7-mstd0.5-inc1, erasing 0.25, crops of 8 % to all, bilinear or bicubic with equal odds."""
+    from mmengine.registry import TRANSFORMS
+
+    cfg = read(find('moganet-tiny_8xb128_in1k'))
+    crops, randoms = (TRANSFORMS.build(step) for step in cfg.train_pipeline if step.type == 'RandomChoice')
+    assert crops.prob is None and randoms.prob is None
+    crop = [choice.transforms[0] for choice in crops.transforms]
+    assert [(c.scale, c.crop_ratio_range, c.aspect_ratio_range, c.interpolation) for c in crop] == [
+        ((224, 224), (0.08, 1.0), (3 / 4, 4 / 3), kind) for kind in ('bilinear', 'bicubic')]
+    chosen = [choice.transforms[0] for choice in randoms.transforms]
+    for c in chosen:
+        assert (c.num_policies, c.magnitude_level, c.magnitude_std, c.total_level) == (2, 7, 0.5, 10)
+    assert [c.hparams['interpolation'] for c in chosen] == ['bilinear', 'bicubic']
+    assert all(len(c.policies) == 15 and c.hparams['pad_val'] == [104, 116, 124] for c in chosen)
+    (erase,) = (TRANSFORMS.build(step) for step in cfg.train_pipeline if step.type == 'RandomErasing')
+    assert (erase.erase_prob, erase.mode, erase.min_area_ratio, erase.max_area_ratio) == (0.25, 'rand', 0.02, 1 / 3)
+    assert (list(erase.fill_color), list(erase.fill_std)) == ([103.53, 116.28, 123.675], [57.375, 57.12, 58.395])
+
+
+def test_imagenet_processes_draw_for_themselves():
+    randomness = read(find('moganet-tiny_8xb128_in1k')).randomness
+    assert randomness.seed == 42 and randomness.diff_rank_seed is True
 
 
 def test_imagenet_head_starts_small():

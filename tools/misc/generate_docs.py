@@ -91,11 +91,12 @@ def header(model: Model) -> list[str]:
         ]
     else:
         recipe, released = model['Recipe'], model['Released']
+        precision = f', in {recipe["Precision"]}: --amp {recipe["Precision"]}' if 'Precision' in recipe else ''
         ema = 'EMA' if released['EMA'] else 'no EMA'
         lines = [
             f"Expected: {figures} on {data['Training Data']} (the authors' figures).",
             f'Size: {size_of(model)}. GPUs: {data["Processes"]}, batch {each} each, memory {memory}.',
-            f'Recipe: {recipe["Source"]} ({recipe["Framework"]}).',
+            f'Recipe: {recipe["Source"]} ({recipe["Framework"]}{precision}).',
             f'Released weights: {model["Weights"].rsplit("/", 1)[-1]} '
             f'(written by {released["Written By"]}, gate activated {released["Gate Activation"]}, {ema}).',
         ]

@@ -9,6 +9,14 @@ data_preprocessor = dict(
 
 bgr_mean = [103.53, 116.28, 123.675]
 bgr_std = [57.375, 57.12, 58.395]
+pad_val = [round(x) for x in bgr_mean]
+rand_augment = dict(
+    type='RandAugment',
+    policies='timm_increasing',
+    num_policies=2,
+    total_level=10,
+    magnitude_level=7,
+    magnitude_std=0.5)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -18,14 +26,11 @@ train_pipeline = [
         transforms=[[dict(type='RandomResizedCrop', scale=224, backend='pillow', interpolation='bilinear')],
                     [dict(type='RandomResizedCrop', scale=224, backend='pillow', interpolation='bicubic')]]),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    # The same for what turns and shears, where timm picks for each of the two operations.
     dict(
-        type='RandAugment',
-        policies='timm_increasing',
-        num_policies=2,
-        total_level=10,
-        magnitude_level=7,
-        magnitude_std=0.5,
-        hparams=dict(pad_val=[round(x) for x in bgr_mean], interpolation='bicubic')),
+        type='RandomChoice',
+        transforms=[[dict(hparams=dict(pad_val=pad_val, interpolation='bilinear'), **rand_augment)],
+                    [dict(hparams=dict(pad_val=pad_val, interpolation='bicubic'), **rand_augment)]]),
     # timm erases after normalising, with unit noise: the same as noise of the images' own mean and deviation here.
     dict(
         type='RandomErasing',
