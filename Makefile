@@ -19,14 +19,15 @@ SETUP = boot="$(PYTHON)"; "$${boot:-python3}" -V >/dev/null 2>&1 || boot=python3
 # Two OpenMP pools on two cores wait for each other by spinning. An environment of the user's own may lack xdist.
 PYTEST = two=$$($(RUN) -c "import xdist" 2>/dev/null && echo "-n 2 --dist worksteal"); OMP_NUM_THREADS=1 $(RUN) -m pytest $$two
 
-.PHONY: help demo setup doctor test test-slow lint docs-check clean
+.PHONY: help demo setup doctor test test-slow lint docs docs-check clean
 
 help:
 	@echo "make demo [TASK=classification|detection|segmentation|pose|all]   train, evaluate and draw on the tiny real data"
 	@echo "make setup [TASK=...]   only set the environment up"
 	@echo "make doctor             what is installed, what does not fit, and the line that mends it"
 	@echo "make test               unit and end-to-end tests; make test-slow: those that take minutes"
-	@echo "make lint               ruff and mypy; make docs-check: generated tables and headers are up to date"
+	@echo "make lint               ruff and mypy"
+	@echo "make docs               writes the generated tables and headers; make docs-check: they are up to date"
 	@echo "make clean              removes what was built and cached here, neither environment nor results"
 	@echo "VENV=/path uses another environment, PYTHON=... another interpreter to make it with"
 
@@ -53,6 +54,10 @@ lint:
 	@$(SETUP) --for test
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
+
+docs:
+	@$(SETUP) --for test
+	@$(RUN) tools/misc/generate_docs.py $(ARGS)
 
 docs-check:
 	@$(SETUP) --for test

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 from setuptools.command.editable_wheel import editable_wheel
 
 ROOT = Path(__file__).resolve().parent
-# What `mim` and MMEngine look for beside the modules of an OpenMMLab package.
+# What `mim` and MMEngine look for beside the modules of an OpenMMLab package; tools/misc/envsetup has the same list.
 MIM = ('configs', 'tools', 'model-index.yml', 'requirements')
 
 
@@ -23,20 +26,33 @@ def read_version() -> str:
     return found.group(1)
 
 
-def read_requirements(name: str, groups: tuple[str, ...] | None = None) -> list[str]:
-    """Requirements of one file, with the versions of the file that its ``-c`` line names; of some groups alone."""
-    pins: dict[str, str] = {}
-    found = []
-    group = ''
-    for line in (ROOT / name).read_text(encoding='utf-8').splitlines():
-        opened = re.match(r'# \[([\w-]+)\]', line)
-        if opened:
-            group = opened.group(1)
-        elif line.startswith('-c '):
-            pins = {pin.split('==')[0]: pin for pin in read_requirements(f'requirements/{line[3:].strip()}')}
-        elif line and not line.startswith('#') and (groups is None or group in groups):
-            found.append(pins.get(line, line))
-    return found
+def load_environment() -> ModuleType:
+    """``moganet/environment.py``, which reads the requirement sets, by its path: importing moganet would need torch."""
+    spec = spec_from_file_location('moganet_environment', ROOT / 'moganet/environment.py')
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(f'{ROOT}/moganet/environment.py is missing: this copy of the sources is incomplete')
+    module = module_from_spec(spec)
+    # Dataclasses look their module up by name.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def read_extras() -> dict[str, list[str]]:
+    """The optional requirements.
+
+    ``modern`` and ``classic`` exclude each other, and hold as much of the sets as pip can resolve: what is left out
+    installs with --no-deps alone, and a resolver builds mmcv without operators. `python -m moganet.doctor` prints the
+    lines for both.
+    """
+    read_set, folder = load_environment().read_set, ROOT / 'requirements'
+    chosen = ('torch', 'torchvision', 'mmcv', 'toolboxes', 'dense-toolboxes')
+    by_hand = ('mmpose', 'imaug')
+    extras = {'dev': list(read_set('modern', folder)['dev'].requirements)}
+    for name in ('modern', 'classic'):
+        groups = [group for key, group in read_set(name, folder).items() if key in chosen]
+        extras[name] = [text for group in groups for text in group.requirements if not text.startswith(by_hand)]
+    return extras
 
 
 class BuildPy(build_py):
@@ -82,8 +98,6 @@ class EditableWheel(editable_wheel):
 
 def main() -> None:
     """Describes the package to setuptools."""
-    sets = ('torch', 'torchvision', 'mmcv', 'toolboxes', 'dense-toolboxes')
-    by_hand = ('mmpose', 'imaug')
     setup(
         name='moganet',
         version=read_version(),
@@ -94,18 +108,8 @@ def main() -> None:
         python_requires='>=3.10',
         packages=find_packages(include=['moganet', 'moganet.*']),
         package_data={'moganet': ['py.typed']},
-        install_requires=read_requirements('requirements/runtime.txt'),
-        extras_require={
-            # Two sets that exclude each other, as far as pip can resolve them: what is left out installs with --no-deps
-            # alone, and a resolver builds mmcv without operators. `python -m moganet.doctor` prints the lines for both.
-            'modern': [
-                text for text in read_requirements('requirements/modern.txt', sets) if not text.startswith(by_hand)
-            ],
-            'classic': [
-                text for text in read_requirements('requirements/classic.txt', sets) if not text.startswith(by_hand)
-            ],
-            'dev': read_requirements('requirements/modern.txt', ('dev',)),
-        },
+        install_requires=load_environment().requirement_lines(ROOT / 'requirements/runtime.txt'),
+        extras_require=read_extras(),
         cmdclass={'build_py': BuildPy, 'editable_wheel': EditableWheel},
         zip_safe=False,
     )

@@ -1,12 +1,13 @@
 """MogaNet for OpenMMLab 2.x.
 
-Importing this package registers the backbone, its hooks and optimizer wrappers and the ``moganet::`` config scope with
-MMEngine, and does nothing else: no toolbox is imported, nothing is printed, the network is not touched.
+Importing this package registers the backbone, its hooks, metrics and optimizer wrappers and the ``moganet::`` config
+scope with MMEngine, and does nothing else: no toolbox is imported, nothing is printed, the network is not touched.
 """
 
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
 from .version import __version__
@@ -14,27 +15,48 @@ from .version import __version__
 if TYPE_CHECKING:
     from .models import MogaNet
 
-try:
-    for _name in ('torch', 'mmengine.model'):
-        importlib.import_module(_name)
-except Exception as error:
-    # Without MMEngine there is no registry to register in, and a broken torch raises anything (OSError for a missing
-    # library, ValueError for another NumPy): `python -m moganet.doctor` must still be able to say so. Whoever asks for
-    # a model gets the reason, below. Our own modules are not tried here: their errors are raised.
-    _unavailable: Exception | None = error
-else:
-    _unavailable = None
-    from . import compat, engine
-    from .models import MogaNet
 
-    compat.register_scopes()
-    compat.allow_resume_globals()
+def _for_doctor() -> bool:
+    """Whether Python imports this package on its way to ``python -m moganet.doctor``.
 
-__all__ = ['MogaNet', '__version__', 'engine']
+    The doctor looks at torch from outside: an import that crashes or hangs must not end here, in its own process.
+    """
+    # While Python looks for the module of -m, '-m' stands where the script's name will be; Python 3.9 keeps no more.
+    given = getattr(sys, 'orig_argv', sys.argv)
+    return sys.argv[:1] == ['-m'] and given[-len(sys.argv)].endswith(f'{__name__}.doctor')
+
+
+def _import_needed() -> None:
+    """Imports what everything here needs, and raises whatever that raises."""
+    for name in ('torch', 'mmengine.model'):
+        importlib.import_module(name)
+    torch = sys.modules['torch']
+    if not hasattr(torch, 'compiler'):
+        # It came with the oldest release that we run with.
+        raise ImportError(f'torch {torch.__version__} is too old')
+
+
+_unavailable: Exception | None = None
+if not _for_doctor():
+    try:
+        _import_needed()
+    except Exception as error:
+        # Without MMEngine there is no registry to register in, and a broken torch raises anything (OSError for a
+        # missing library, ValueError for another NumPy). Whoever asks for a model gets the reason, below. Our own
+        # modules are not tried here: their errors are raised.
+        _unavailable = error
+    else:
+        from . import compat, engine, evaluation
+        from .models import MogaNet
+
+        compat.register_scopes()
+        compat.allow_resume_globals()
+
+__all__ = ['MogaNet', '__version__', 'engine', 'evaluation']
 
 
 def __getattr__(name: str) -> object:
-    if name in ('MogaNet', 'compat', 'engine', 'models') and _unavailable is not None:
+    if name in ('MogaNet', 'compat', 'engine', 'evaluation', 'models') and _unavailable is not None:
         raise ImportError(
             f'moganet.{name} needs torch and MMEngine, which cannot be imported here ({_unavailable}); '
             '`python -m moganet.doctor` prints the line that mends it'

@@ -137,8 +137,19 @@ def check_torch(facts: Facts, lines: Lines) -> Iterable[Problem]:
         yield Problem('error', ALL, f'torch {version} cannot be imported: {probe.error}', again)
     elif probe is not None and facts.nvidia and not probe.cuda:
         text = f'this machine has an NVIDIA GPU, but torch {version} is built for the CPU alone'
-        pin = lines.groups['torch'].line('torch').replace('pip install', 'pip install --force-reinstall --no-deps')
-        yield Problem('warning', ALL, text, pin.replace('==', '==='))
+        text += "; torchvision and mmcv's operators must be exchanged with it"
+        yield Problem('warning', ALL, text, gpu_line(version, facts, lines))
+
+
+def gpu_line(torch: str, facts: Facts, lines: Lines) -> str:
+    """The lines that exchange a CPU-only torch for the ordinary build, and what was built against it."""
+    version = torch.split('+')[0]
+    # With its dependencies, the nvidia-* packages. Three signs: with two pip may take the build for the CPU again.
+    parts = [f'pip uninstall -y torch torchvision && pip install torch==={version}']
+    parts.append(re.sub(r'==(?=[\d.]+$)', '===', torchvision_line(version, facts, lines)))
+    if provider(facts, 'mmcv') and 'mmcv.ops' in facts.probes and _ok(facts, 'mmcv.ops'):
+        parts.append(lines.operators('FORCE_CUDA=1 '))
+    return ' && '.join(parts)
 
 
 def check_numpy(facts: Facts, lines: Lines) -> Iterable[Problem]:
@@ -215,15 +226,16 @@ def check_operators(facts: Facts, lines: Lines) -> Iterable[Problem]:
     tasks = tasks_using('mmcv.ops')
     if probe is None or not (_ok(facts, 'torch') and _ok(facts, 'mmcv')):
         return
-    gpus = facts.probes['torch'].gpus if 'torch' in facts.probes else []
+    torch = facts.probes.get('torch', Probe(ok=True))
     if "'mmcv._ext'" in probe.error:
         yield Problem('error', tasks, 'mmcv is installed without its operators', lines.operators())
     elif 'undefined symbol' in probe.error or 'shared object' in probe.error:
         text = f"mmcv's operators were compiled against another torch: {probe.error}"
         yield Problem('error', tasks, text, lines.operators())
-    elif probe.ok and gpus and not re.match(r'\d', probe.cuda):
-        text = f"mmcv's operators are compiled for the CPU alone, and do not run on the {gpus[0]}"
-        yield Problem('warning', tasks, text, lines.operators('FORCE_CUDA=1 '))
+    elif probe.ok and torch.gpus and not re.match(r'\d', probe.cuda):
+        text = f"mmcv's operators are compiled for the CPU alone, and do not run on the {torch.gpus[0]}"
+        text += f'; compiling them for it takes the CUDA toolkit {torch.cuda}'
+        yield Problem('error', tasks, text, lines.operators('FORCE_CUDA=1 '))
 
 
 def check_xtcocotools(facts: Facts, lines: Lines) -> Iterable[Problem]:

@@ -124,6 +124,12 @@ def requirements_dir() -> Path:
     )
 
 
+def requirement_lines(path: Path) -> list[str]:
+    """The requirements of a file, as they stand there: without comments, empty lines and options such as ``-c``."""
+    lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
+    return [line for line in lines if line and not line.startswith(('#', '-'))]
+
+
 def read_set(name: str, folder: Path | None = None) -> dict[str, Group]:
     """Reads ``requirements/<name>.txt``: its groups in order, each requirement with the version of its constraints.
 
@@ -158,13 +164,12 @@ def read_set(name: str, folder: Path | None = None) -> dict[str, Group]:
 
 def read_pins(path: Path) -> dict[str, str]:
     """Reads a constraints file: distribution -> ``distribution==version``."""
-    lines = path.read_text(encoding='utf-8').splitlines()
-    return {requirement_name(line): line.strip() for line in lines if line.strip() and not line.startswith('#')}
+    return {requirement_name(line): line for line in requirement_lines(path)}
 
 
 def read_minima(folder: Path | None = None) -> dict[str, str]:
     """The lowest versions that moganet itself runs with: distribution -> version."""
-    lines = ((folder or requirements_dir()) / 'runtime.txt').read_text(encoding='utf-8').splitlines()
+    lines = requirement_lines((folder or requirements_dir()) / 'runtime.txt')
     return {requirement_name(line): line.split('>=')[1].strip() for line in lines if '>=' in line}
 
 
@@ -179,7 +184,9 @@ def installed_distributions() -> dict[str, str]:
 
 
 def has_nvidia_gpu() -> bool:
-    """Whether NVIDIA's driver is here and sees a GPU."""
+    """Whether NVIDIA's driver is here and sees a GPU that the user has not hidden with ``CUDA_VISIBLE_DEVICES``."""
+    if os.environ.get('CUDA_VISIBLE_DEVICES', 'all').strip() in ('', '-1'):
+        return False
     tool = shutil.which('nvidia-smi')
     if tool is None:
         return False
@@ -214,6 +221,10 @@ def probe(modules: Sequence[str], timeout: float = 300.0) -> dict[str, Probe]:
         if at not in results:
             # The process ended, or hung, without a word about the module that it was at.
             results[at] = Probe(ok=False, error=reason)
+            if at == 'torch' and reason == _too_long(timeout):
+                # Nearly all that is left imports torch, and each would hang as long.
+                late = Probe(ok=False, error=f'not tried, because of torch: {reason}')
+                return results | {name: late for name in left if name not in results}
         left = [name for name in left if name not in results]
     return results
 
@@ -235,9 +246,13 @@ def _run_probe(modules: list[str], timeout: float) -> tuple[str, str]:
     except subprocess.TimeoutExpired as expired:
         output = expired.stdout or b''
         text = output.decode(errors='replace') if isinstance(output, bytes) else output
-        return text, f'importing it took longer than {timeout:.0f} s'
+        return text, _too_long(timeout)
     ended = f'importing it ended the process with code {done.returncode}'
     return done.stdout, ': '.join([ended, *done.stderr.strip().splitlines()[-1:]])
+
+
+def _too_long(timeout: float) -> str:
+    return f'importing it took longer than {timeout:.0f} s'
 
 
 def collect(modules: Sequence[str]) -> Facts:

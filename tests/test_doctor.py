@@ -4,13 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from moganet.doctor import main, render, verdicts
 from moganet.doctor_rules import ALL, BASE, TASKS, diagnose
-from moganet.environment import Facts, Probe, probe, read_set
+from moganet.environment import Facts, Probe, has_nvidia_gpu, probe, read_set
 
 ROOT = Path(__file__).resolve().parents[1]
 MODERN = {
@@ -88,7 +89,12 @@ def test_torch_that_crashes():
 
 def test_a_gpu_that_torch_does_not_use_is_a_warning_with_the_line_for_the_cuda_build():
     problem = only_problem(facts(MODERN, nvidia=True))
-    assert problem.level == 'warning' and problem.mend.endswith('torch===2.13.0')
+    assert problem.level == 'warning' and "torchvision and mmcv's operators must be exchanged" in problem.text
+    torch, vision, operators = problem.mend.split(' && ', 3)[1:]
+    # With its dependencies: the ordinary build needs the nvidia-* packages, which the one for the CPU has not brought.
+    assert problem.mend.startswith('pip uninstall -y torch torchvision && ') and torch == 'pip install torch===2.13.0'
+    assert vision == 'pip install --no-deps torchvision===0.28.0'
+    assert 'FORCE_CUDA=1 MMCV_WITH_OPS=1 pip install --force-reinstall' in operators
     assert verdicts([problem], ALL)['detection'] == ''
     cuda = Probe(ok=True, cuda='12.8', gpus=['H100'])
     assert (
@@ -97,6 +103,24 @@ def test_a_gpu_that_torch_does_not_use_is_a_warning_with_the_line_for_the_cuda_b
         )
         == []
     )
+
+
+def test_the_cuda_build_keeps_the_version_of_torch_and_leaves_out_what_is_not_there():
+    lite = {'mmcv.ops': "ModuleNotFoundError: No module named 'mmcv._ext'"}
+    found = facts(MODERN, torch='2.6.0+cpu', torchvision='0.21.0+cpu', nvidia=True, probes=lite)
+    mend = diagnose(found, ['classification'])[0].mend
+    assert mend.split(' && ')[1:] == ['pip install torch===2.6.0', "pip install --no-deps 'torchvision==0.21.*'"]
+
+
+@pytest.mark.parametrize(('visible', 'expected'), [(None, True), ('0,1', True), ('', False), ('-1', False)])
+def test_a_gpu_that_the_user_hides_does_not_count(tmp_path, monkeypatch, visible, expected):
+    (tmp_path / 'nvidia-smi').write_text('#!/bin/sh\necho "GPU 0: NVIDIA H100"\n')
+    (tmp_path / 'nvidia-smi').chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}:/usr/bin:/bin')
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    if visible is not None:
+        monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)
+    assert has_nvidia_gpu() == expected
 
 
 def test_python_too_old():
@@ -197,7 +221,8 @@ def test_operators_of_another_torch():
 def test_operators_that_do_not_know_the_gpu():
     probes = {'torch': Probe(ok=True, cuda='12.8', gpus=['H100']), 'mmcv.ops': Probe(ok=True, cuda='not available')}
     problem = only_problem(facts(MODERN, torch='2.13.0', probes=probes))
-    assert problem.level == 'warning' and 'FORCE_CUDA=1 MMCV_WITH_OPS=1' in problem.mend
+    assert problem.level == 'error' and problem.tasks == DENSE and 'FORCE_CUDA=1 MMCV_WITH_OPS=1' in problem.mend
+    assert 'do not run on the H100' in problem.text and 'the CUDA toolkit 12.8' in problem.text
 
 
 def test_xtcocotools_of_the_other_numpy():
@@ -279,6 +304,17 @@ def test_a_crash_or_a_failure_leaves_the_rest_to_a_fresh_process(tmp_path, monke
     assert found['failing'].error == 'RuntimeError: no\nway' and 'longer than 3 s' in found['hanging'].error
 
 
+def test_a_torch_that_hangs_is_waited_for_once(tmp_path, monkeypatch):
+    (tmp_path / 'torch.py').write_text('import time\ntime.sleep(60)\n')
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    begun = time.monotonic()
+    found = probe(['json', 'torch', 'csv', 'torch_user'], timeout=3)
+    assert time.monotonic() - begun < 15
+    assert list(found) == ['json', 'torch', 'csv', 'torch_user'] and found['json'].ok
+    assert found['torch'].error == 'importing it took longer than 3 s'
+    assert 'not tried, because of torch' in found['torch_user'].error and not found['csv'].ok
+
+
 def test_it_runs_where_nothing_is_installed(tmp_path):
     """A bare Python: no torch, no MMEngine, and it still says what to type."""
     subprocess.run([sys.executable, '-m', 'venv', '--without-pip', str(tmp_path)], check=True)
@@ -298,6 +334,48 @@ def test_it_runs_where_torch_is_broken(tmp_path, error):
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=broken)
     assert done.returncode == 1, done.stderr
     assert f'cannot be imported: {error.split("(")[0]}' in done.stdout and 'mend: pip install' in done.stdout
+
+
+def run_beside(folder: Path, *arguments: str) -> 'subprocess.CompletedProcess[str]':
+    """Runs the doctor with a folder of made-up packages first on the path."""
+    command = [sys.executable, '-m', 'moganet.doctor', *arguments]
+    environment = {**os.environ, 'PYTHONPATH': f'{folder}{os.pathsep}{ROOT}'}
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
+
+
+def test_it_runs_where_torch_crashes(tmp_path):
+    """As one does that was compiled for another processor; the doctor's own process must never import it."""
+    (tmp_path / 'torch.py').write_text('import os\nos.abort()\n')
+    done = run_beside(tmp_path, '--task', 'classification')
+    assert done.returncode == 1, done.stderr
+    assert 'cannot be imported: importing it ended the process with code -6' in done.stdout
+    assert 'mend: pip install --force-reinstall' in done.stdout
+
+
+def test_it_does_not_import_torch_itself(tmp_path):
+    """Nor does it wait for one that hangs."""
+    (tmp_path / 'torch.py').write_text('import os\nos._exit(9)\n')
+    done = run_beside(tmp_path, '--help')
+    assert done.returncode == 0 and 'usage: python -m moganet.doctor' in done.stdout
+
+
+def test_it_runs_beside_a_torch_that_is_too_old(tmp_path):
+    """torch.compiler, which importing the package uses, came with 2.1."""
+    (tmp_path / 'torch.py').write_text(
+        "__version__ = '2.0.1'\n"
+        'class version:\n    cuda = None\n'
+        'class cuda:\n    device_count = staticmethod(lambda: 0)\n'
+    )
+    (tmp_path / 'torch-2.0.1.dist-info').mkdir()
+    (tmp_path / 'torch-2.0.1.dist-info/METADATA').write_text('Metadata-Version: 2.1\nName: torch\nVersion: 2.0.1\n')
+    for name in ('config/__init__', 'config/utils', 'device', 'logging/__init__', 'logging/history_buffer', 'model'):
+        path = tmp_path / f'mmengine/{name}.py'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('MODULE2PACKAGE = {}\nget_device = HistoryBuffer = None\n')
+    (tmp_path / 'mmengine/__init__.py').touch()
+    done = run_beside(tmp_path, '--task', 'classification')
+    assert done.returncode == 1, done.stderr
+    assert 'error: torch 2.0.1 is too old: 2.1 or newer is needed' in done.stdout and done.stderr == ''
 
 
 def test_the_sets_are_read_with_their_versions():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
 PROBE = """
 import socket, sys
 def refuse(*arguments, **options):
@@ -27,3 +30,15 @@ def test_import_registers_and_does_nothing_else() -> None:
     done = subprocess.run([sys.executable, '-W', 'ignore', '-c', PROBE], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == '' and done.stderr == ''
+
+
+def test_a_torch_that_is_too_old_is_told_to_whoever_asks_for_the_model(tmp_path: Path) -> None:
+    (tmp_path / 'torch.py').write_text("__version__ = '2.0.1'\n")
+    (tmp_path / 'mmengine').mkdir()
+    for name in ('__init__', 'model'):
+        (tmp_path / f'mmengine/{name}.py').touch()
+    environment = {**os.environ, 'PYTHONPATH': f'{tmp_path}{os.pathsep}{ROOT}'}
+    command = [sys.executable, '-c', 'import moganet; moganet.MogaNet']
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith('ImportError: moganet.MogaNet needs') and '(torch 2.0.1 is too old)' in last, done.stderr

@@ -197,8 +197,26 @@ def test_a_wheel_can_be_built_after_an_editable_install(source, wheel, tmp_path)
         assert set(first.namelist()) == set(second.namelist())
 
 
-def test_the_version_is_read_without_importing():
-    spec = spec_from_file_location('moganet_setup', ROOT / 'setup.py')
+def load(path):
+    spec = spec_from_file_location(f'loaded_{Path(path).parent.name}', ROOT / path)
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert module.read_version() == __version__
+    return module
+
+
+def test_the_version_is_read_without_importing():
+    assert load('setup.py').read_version() == __version__
+
+
+def test_a_build_and_the_set_up_link_the_same_things():
+    """The set-up's list must be readable by any Python 3, the build's without the tools."""
+    assert load('setup.py').MIM == load('tools/misc/envsetup/__init__.py').MIM
+
+
+def test_a_build_imports_nothing_of_the_package(tmp_path):
+    """It runs where torch is not installed yet."""
+    (tmp_path / 'torch.py').write_text('raise SystemExit("torch was imported")\n')
+    (tmp_path / 'numpy.py').write_text('raise SystemExit("numpy was imported")\n')
+    code = 'import setup; print(len(setup.read_extras()["modern"])); import sys; assert "moganet" not in sys.modules'
+    environment = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    assert int(run([sys.executable, '-c', code], cwd=ROOT, env=environment)) > 5

@@ -1,1 +1,5 @@
-"""What the toolboxes lack to evaluate."""
+"""What the toolboxes lack to evaluate, which importing this registers."""
+
+from .metrics import DumpSegResults
+
+__all__ = ['DumpSegResults']

@@ -83,6 +83,70 @@ def test_other_arguments_or_lost_files_make_it_anew(tmp_path: Path) -> None:
     assert _digests(tmp_path) == first
 
 
+def test_files_of_the_users_own_neither_spoil_a_set_nor_are_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, others = plan(['detection'], num_train=2, num_val=1), plan(['detection'], num_train=3, num_val=1)
+    build(tmp_path, wanted)
+    own = [tmp_path / 'coco/.DS_Store', tmp_path / 'coco/train2017/mine.jpg']
+    for path in own:
+        path.write_text('mine')
+    assert [report.state for report in build(tmp_path, wanted)] == ['kept']
+    before = _digests(tmp_path)
+    with monkeypatch.context() as patched, pytest.raises(ValueError, match=r'anew.*: \.DS_Store and 1 more; .*--out'):
+        # Told before any work is done.
+        patched.setitem(build.__globals__, 'load_sources', lambda **_: pytest.fail('work was begun'))
+        build(tmp_path, others)
+    assert _digests(tmp_path) == before
+    for path in own:
+        path.unlink()
+    assert [report.state for report in build(tmp_path, others)] == ['remade']
+
+
+def test_a_file_that_comes_while_a_set_is_made_anew_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path, plan(['pose'], num_train=2, num_val=1))
+    before = _digests(tmp_path)
+    finish = KeypointsWriter.finish
+
+    def meanwhile(self: KeypointsWriter) -> None:
+        finish(self)
+        (tmp_path / 'coco_pose/mine.txt').write_text('mine')
+
+    monkeypatch.setattr(KeypointsWriter, 'finish', meanwhile)
+    with pytest.raises(ValueError, match=r'mine\.txt; move that away'):
+        build(tmp_path, plan(['pose'], num_train=3, num_val=1))
+    (tmp_path / 'coco_pose/mine.txt').unlink()
+    assert _digests(tmp_path) == before
+
+
+def test_a_stray_file_does_not_stand_for_a_lost_one(tmp_path: Path) -> None:
+    wanted = plan(['detection'], num_train=2, num_val=1)
+    build(tmp_path, wanted)
+    lost = next((tmp_path / 'coco/train2017').iterdir())
+    lost.rename(lost.with_name('other.jpg'))
+    with pytest.raises(ValueError, match=r'train2017/other\.jpg'):
+        build(tmp_path, wanted)
+
+
+def test_a_manifest_that_counts_its_files_is_understood(tmp_path: Path) -> None:
+    """As they were written before they listed them."""
+    wanted = plan(['detection'], num_train=2, num_val=1)
+    build(tmp_path, wanted)
+    manifest = tmp_path / 'coco/tiny.json'
+    content = json.loads(manifest.read_text())
+    assert 'annotations/instances_train2017.json' in content['files'] and len(content['files']) == 5
+    manifest.write_text(json.dumps(content | {'files': 5}))
+    assert [report.state for report in build(tmp_path, wanted)] == ['kept']
+    (tmp_path / 'coco/mine.txt').write_text('mine')
+    with pytest.raises(ValueError, match=r'holds 6 files where this tool had written 5; remove the folder'):
+        build(tmp_path, wanted)
+    (tmp_path / 'coco/mine.txt').unlink()
+    assert [r.state for r in build(tmp_path, plan(['detection'], num_train=3, num_val=1))] == ['remade']
+    assert isinstance(json.loads(manifest.read_text())['files'], list)
+
+
 def test_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: KeypointsWriter) -> None:
         raise OSError(28, 'No space left on device')
@@ -145,9 +209,10 @@ def test_foreign_files_are_not_touched(tmp_path: Path, place: str) -> None:
 
 def test_plan_refuses_what_cannot_be() -> None:
     assert tuple(plan()) == TASKS
-    assert plan(['pose', 'pose'], num_val=3) == {'pose': {'train': 1200, 'val': 3}}
+    assert plan(['pose'], num_val=3) == {'pose': {'train': 1200, 'val': 3}}
     for arguments, message in (
         ({'tasks': ['pose', 'video']}, "unknown task 'video'; choose among classification, detection"),
+        ({'tasks': ['pose', 'detection', 'pose']}, "task 'pose' is given more than once"),
         ({'tasks': []}, 'no task is given'),
         ({'size': 'huge'}, "unknown size 'huge'; choose among demo, small"),
         ({'num_train': 0}, 'at least 1|1 to 1438'),

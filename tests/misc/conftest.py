@@ -21,7 +21,7 @@ def fake_pip(tmp_path):
         script.write_text(
             'import json, os, sys\n'
             f'calls = open({str(tmp_path / "calls")!r}, "a")\n'
-            'calls.write(json.dumps([sys.argv[1:], os.environ.get("PIP_USER")]) + "\\n")\n'
+            'calls.write(json.dumps([sys.argv[1:], dict(os.environ)]) + "\\n")\n'
             f'print({said!r})\n'
             f'sys.exit({code})\n'
         )

@@ -1,10 +1,13 @@
 """Which builds the set-up takes, how it calls pip, and the cache of compiled wheels; nothing is installed."""
 
+import fcntl
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from envsetup import mmcv_wheel, torch_build
 from envsetup.errors import SetupError
 from envsetup.pip import Pip, explain
 from envsetup.progress import NinjaCount, StatusLine, spell_seconds
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Terminal(io.StringIO):
@@ -27,13 +32,23 @@ class TestTorchBuild:
     def never(*_: str) -> list[str]:
         pytest.fail('asked without need')
 
-    def test_a_gpu_gets_the_ordinary_build(self):
-        choice = torch_build.choose_torch(self.wanted, True, 'Linux', lambda name: ['2.13.0'], self.never)
-        assert choice.arguments == self.wanted
+    @pytest.mark.parametrize(
+        ('offered', 'build'),
+        [
+            (['2.15.0', '2.13.0'], '2.13.0'),
+            # pip would prefer the build for the CPU, were it not for the three signs.
+            (['2.13.0+cpu', '2.13.0'], '2.13.0'),
+            (['2.15.0+cu140', '2.13.0+cu128', '2.13.0+cpu', '2.13.0'], '2.13.0+cu128'),
+            ([], '2.13.0'),
+        ],
+    )
+    def test_a_gpu_gets_a_build_for_it(self, offered, build):
+        choice = torch_build.choose_torch(self.wanted, True, 'Linux', lambda name: offered, self.never)
+        assert choice.arguments == ('numpy==2.4.6', f'torch==={build}')
 
-    def test_a_gpu_gets_it_even_where_pip_would_prefer_the_cpu_build(self):
-        choice = torch_build.choose_torch(self.wanted, True, 'Linux', lambda name: ['2.13.0+cpu', '2.13.0'], self.never)
-        assert choice.arguments == ('numpy==2.4.6', 'torch===2.13.0')
+    def test_a_gpu_does_not_get_a_build_for_the_cpu(self):
+        with pytest.raises(SetupError, match=r'is offered 2\.13\.0\+cpu: name an index.*CUDA_VISIBLE_DEVICES='):
+            torch_build.choose_torch(self.wanted, True, 'Linux', lambda name: ['2.13.0+cpu'], self.never)
 
     def test_only_linux_has_two_builds(self):
         assert torch_build.choose_torch(self.wanted, False, 'Darwin', self.never, self.never).arguments == self.wanted
@@ -55,7 +70,10 @@ class TestTorchBuild:
     @pytest.mark.parametrize(
         ('torch', 'offered', 'answers', 'expected'),
         [
-            ('2.13.0', [], False, ('torchvision==0.28.0',)),
+            ('2.13.0', [], False, ('torchvision===0.28.0',)),
+            ('2.13.0', ['0.28.0+cpu', '0.28.0'], False, ('torchvision===0.28.0',)),
+            ('2.13.0+cu128', ['0.28.0+cu140', '0.28.0+cu128'], False, ('torchvision===0.28.0+cu128',)),
+            ('2.13.0+cu128', ['0.28.0'], False, ('torchvision===0.28.0',)),
             ('2.13.0+cpu', ['0.28.0+cpu'], False, ('torchvision==0.28.0+cpu',)),
             ('2.13.0+cpu', ['0.28.0'], True, ('torchvision==0.28.0+cpu', '--extra-index-url', torch_build.CPU_INDEX)),
             ('2.13.0+cpu', ['0.28.0'], False, ('torchvision==0.16.2',)),
@@ -81,10 +99,21 @@ class TestTorchBuild:
 class TestPip:
     def test_install_is_quiet_and_outlives_user_wide_settings(self, fake_pip, status, tmp_path):
         fake_pip('hello').install(['--no-deps', 'a==1'], status)
-        ((arguments, user),) = [json.loads(line) for line in (tmp_path / 'calls').read_text().splitlines()]
+        ((arguments, variables),) = [json.loads(line) for line in (tmp_path / 'calls').read_text().splitlines()]
         assert arguments[:2] == ['install', '-q'] and arguments[-2:] == ['--no-deps', 'a==1']
-        assert '--no-input' in arguments and user == '0'
+        assert '--no-input' in arguments and variables['PIP_USER'] == '0'
         assert 'hello' in (tmp_path / 'log').read_text()
+
+    def test_the_environments_own_programs_come_first(self, fake_pip, status, tmp_path, monkeypatch):
+        """torch asks the path for ninja, and pip installs that beside the interpreter."""
+        monkeypatch.setenv('PATH', '/usr/bin:/bin')
+        pip = fake_pip()
+        pip.install(['a'], status)
+        pip.run(['wheel'], status, {'MAX_JOBS': '1'})
+        pip.versions('torch')
+        calls = [json.loads(line)[1] for line in (tmp_path / 'calls').read_text().splitlines()]
+        assert [call['PATH'] for call in calls] == [f'{Path(sys.executable).parent}:/usr/bin:/bin'] * 3
+        assert calls[1]['MAX_JOBS'] == '1'
 
     @pytest.mark.parametrize(
         ('said', 'expected'),
@@ -97,6 +126,16 @@ class TestPip:
             ("error: command 'g++' failed: No such file or directory", 'apt-get install g++'),
             ('fatal error: Python.h: No such file or directory', f'apt-get install python3.{sys.version_info[1]}-dev'),
             ("OSError: [Errno 30] Read-only file system: '/x'", 'cannot be written'),
+            (
+                '  The detected CUDA version (12.4) mismatches the version that was used to compile\n'
+                '  PyTorch (13.0). Please make sure to use the same CUDA versions.',
+                'install the CUDA toolkit 13.0 and run the same line again with CUDA_HOME=/usr/local/cuda-13.0',
+            ),
+            (
+                "RuntimeError: ('The detected CUDA version (%s) mismatches the version that was used to compilePyTorch "
+                "(%s). Please make sure to use the same CUDA versions.', '12.4', '13.0')",
+                'found here is 12.4, and torch was compiled with 13.0: install the CUDA toolkit 13.0',
+            ),
             ('g++: internal compiler error: Killed (program cc1plus)', 'MAX_JOBS=1'),
             ('ERROR: No matching distribution found for frob==3', 'no frob==3 for this Python'),
         ],
@@ -117,6 +156,40 @@ class TestPip:
         (tmp_path / 'log').write_text('No space left on device\n')
         with pytest.raises(SetupError, match='the whole output'):
             fake_pip('something else', 1).install(['a'], status)
+
+    def test_its_lines_are_passed_on_as_they_come(self, fake_pip, status):
+        seen = []
+        fake_pip('one\ntwo').run([], status, on_line=lambda line: seen.append(line) or '')
+        assert seen == ['one', 'two']
+
+    def test_a_lock_outlives_a_killed_set_up(self, tmp_path):
+        """It lasts until the pip that goes on has ended, and that one is not disturbed."""
+        child = (
+            'import pathlib, time\n'
+            "print('started', flush=True)\n"
+            "while not pathlib.Path('go').exists(): time.sleep(0.05)\n"
+            "print('more', flush=True)\n"
+            "pathlib.Path('done').touch()\n"
+        )
+        driver = start_driver(tmp_path, [sys.executable, '-c', child])
+        driver.kill()
+        driver.wait()
+        with open(tmp_path / 'lock') as lock:
+            with pytest.raises(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            (tmp_path / 'go').touch()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        assert (tmp_path / 'done').exists()
+
+    @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+    def test_what_pip_has_started_ends_with_an_interrupted_set_up(self, tmp_path, number):
+        beating = 'while :; do echo beat >> beats; sleep 0.1; done'
+        driver = start_driver(tmp_path, ['sh', '-c', f"echo started; sh -c '{beating}'; true"])
+        driver.send_signal(number)
+        assert driver.wait(30) == 130
+        size = (tmp_path / 'beats').stat().st_size if (tmp_path / 'beats').exists() else 0
+        time.sleep(0.5)
+        assert not (tmp_path / 'beats').exists() or (tmp_path / 'beats').stat().st_size == size
 
     def test_versions_are_read_from_pips_answer(self, fake_pip):
         said = 'torch (2.15.0)\nAvailable versions: 2.15.0, 2.13.0+cpu, 2.13.0\n  INSTALLED: 2.1'
@@ -163,6 +236,35 @@ class TestProgress:
         assert stream.getvalue().count('\n') == 1 and '2.13.0, 0 s' in stream.getvalue()
 
 
+# Holds a lock and runs a command as the set-up does.
+DRIVER = """
+import fcntl, io, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from envsetup.pip import Pip
+from envsetup.progress import StatusLine
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, signal.default_int_handler)
+pip = Pip(Path('log'), sys.argv[2:])
+try:
+    with open('lock', 'w') as lock, pip.sharing(lock.fileno()):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        pip.run([], StatusLine('step', io.StringIO()))
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def start_driver(folder: Path, command: list[str]) -> subprocess.Popen:
+    """Starts the driver, and waits until its command has said ``started``."""
+    driver = subprocess.Popen([sys.executable, '-c', DRIVER, str(ROOT / 'tools/misc'), *command], cwd=folder)
+    deadline = time.monotonic() + 60
+    while not (folder / 'log').exists() or 'started\n' not in (folder / 'log').read_text():
+        assert driver.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    return driver
+
+
 def make_wheel(path: Path, operators: bool) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, 'w') as archive:
@@ -170,6 +272,13 @@ def make_wheel(path: Path, operators: bool) -> Path:
         if operators:
             archive.writestr('mmcv/_ext.cpython-311-x86_64-linux-gnu.so', b'\0' * 4096)
         archive.writestr('mmcv-2.dist-info/RECORD', '')
+    return path
+
+
+def make_program(path: Path, text: str = '') -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'#!/bin/sh\n{text}\n')
+    path.chmod(0o755)
     return path
 
 
@@ -227,15 +336,47 @@ class TestWheelCache:
         assert done.stdout.strip() == 'torch'
 
     def test_the_variant_follows_gpu_and_toolkit(self, tmp_path, monkeypatch):
-        monkeypatch.setenv('PATH', f'{tmp_path}:/usr/bin:/bin')
-        (tmp_path / 'nvidia-smi').write_text('#!/bin/sh\necho 9.0\necho 8.0\necho 9.0\n')
-        (tmp_path / 'nvidia-smi').chmod(0o755)
-        monkeypatch.setattr(mmcv_wheel.shutil, 'which', lambda name: None)
-        assert mmcv_wheel.choose_variant(True, True) == 'cpu'
-        monkeypatch.setattr(mmcv_wheel.shutil, 'which', lambda name: f'/usr/bin/{name}')
-        assert mmcv_wheel.choose_variant(True, True) == 'cuda-sm80-sm90'
+        monkeypatch.setenv('PATH', str(tmp_path))
+        monkeypatch.setenv('CUDA_HOME', str(tmp_path))
+        make_program(tmp_path / 'nvidia-smi', 'echo 9.0\necho 8.0\necho 9.0')
         assert mmcv_wheel.choose_variant(True, False) == 'cpu'
         assert mmcv_wheel.choose_variant(False, True) == 'none'
+        with pytest.raises(SetupError, match=r'nvcc is not in CUDA_HOME=\S+: install the CUDA toolkit 13\.0 and run'):
+            mmcv_wheel.choose_variant(True, True, '13.0')
+        make_program(tmp_path / 'bin/nvcc')
+        assert mmcv_wheel.choose_variant(True, True) == 'cuda-sm80-sm90'
+
+    def test_nvcc_is_looked_up_where_torch_does(self, tmp_path, monkeypatch):
+        for name in ('CUDA_HOME', 'CUDA_PATH'):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv('PATH', str(tmp_path / 'c/bin'))
+        found = make_program(tmp_path / 'c/bin/nvcc')
+        assert mmcv_wheel.find_nvcc() == found
+        monkeypatch.setenv('CUDA_PATH', str(tmp_path / 'b'))
+        # torch goes by the variable, and so fails with what is not there.
+        assert mmcv_wheel.find_nvcc() is None
+        found = make_program(tmp_path / 'b/bin/nvcc')
+        assert mmcv_wheel.find_nvcc() == found
+        monkeypatch.setenv('CUDA_HOME', str(tmp_path / 'a'))
+        found = make_program(tmp_path / 'a/bin/nvcc')
+        assert mmcv_wheel.find_nvcc() == found
+
+    def test_the_last_place_for_nvcc_is_where_the_toolkit_installs_itself(self, monkeypatch):
+        asked = []
+        for name in ('CUDA_HOME', 'CUDA_PATH'):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv('PATH', '/nowhere')
+        monkeypatch.setattr(mmcv_wheel.os, 'access', lambda path, mode: asked.append(str(path)) or True)
+        assert str(mmcv_wheel.find_nvcc()) == '/usr/local/cuda/bin/nvcc' == asked[-1]
+
+    @pytest.mark.parametrize(
+        ('line', 'expected'), [("cuda: Optional[str] = '13.0'", '13.0'), ("cuda = '12.1'", '12.1'), ('cuda = None', '')]
+    )
+    def test_the_cuda_of_torch_is_read(self, tmp_path, line, expected):
+        assert mmcv_wheel.torch_cuda(tmp_path) == ''
+        (tmp_path / 'torch').mkdir()
+        (tmp_path / 'torch/version.py').write_text(f"__version__ = '2.13.0'\n{line}\nhip = None\n")
+        assert mmcv_wheel.torch_cuda(tmp_path) == expected
 
     def test_jobs_follow_the_user(self, monkeypatch):
         monkeypatch.setenv('MAX_JOBS', '7')
@@ -265,6 +406,8 @@ class BuildingPip(Pip):
 
     def run(self, arguments, status, environment=None, on_line=None):
         self.calls.append(list(arguments))
+        # Killed alone, the set-up leaves the build's folder locked.
+        assert len(self.locks) == 1 and os.fstat(self.locks[0])
         if arguments[0] == 'download':
             folder = Path(arguments[arguments.index('-d') + 1])
             folder.mkdir(parents=True)

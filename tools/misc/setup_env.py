@@ -8,13 +8,16 @@ nothing newer than Python 3.6.
 """
 
 import argparse
+import contextlib
+import fcntl
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
-from envsetup import STATE
+from envsetup import MIM, STATE
 from envsetup.errors import SetupError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -101,8 +104,66 @@ def is_usable(venv):
     return subprocess.call([python, '-c', check], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) == 0
 
 
-def make_venv(python, venv):
-    """Makes the environment; the marker comes first, so that one cut off half-way is known as ours."""
+def check_wanted(wanted, venv):
+    """Raises SetupError when the user names an interpreter (``PYTHON=...``) that is not the existing environment's."""
+    asked, there = version_of(wanted), version_of(python_in(venv))
+    if asked is None:
+        raise SetupError(f'PYTHON={wanted} does not run; leave it out: {venv} is there already')
+    if there is not None and asked != there:
+        raise SetupError(
+            f'PYTHON={wanted} is Python {spell([asked])}, and {venv} is there already with Python {spell([there])}: '
+            'leave PYTHON out, choose another place with VENV=/path, or remove that environment'
+        )
+
+
+def take_lock(path):
+    """Locks a file, made if it is not there; waits while another process holds it. Returns its descriptor."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    while True:
+        lock = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print('another set-up is looking after this environment: waiting for it')
+            sys.stdout.flush()
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            # Whoever had it before has removed it, and somebody else may hold a new one.
+            if os.path.samestat(os.fstat(lock), os.stat(path)):
+                return lock
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def alone(venv):
+    """Only one set-up at a time looks whether an environment is there, and makes it.
+
+    Gives the descriptors of the lock, for the children: should this process be killed, they hold it until they end.
+    """
+    # Beside it, for making it anew empties it. Not PATH.lock, which is another's file for VENV=uv or VENV=poetry.
+    path = f'{venv}.setup-lock'
+    try:
+        lock = take_lock(path)
+    except OSError:
+        # A folder that cannot be written, or a file system without locks: the work itself may be possible.
+        yield ()
+        return
+    try:
+        yield (lock,)
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(path)
+        os.close(lock)
+
+
+def make_venv(python, venv, locks=()):
+    """Makes the environment; the marker comes first, so that one cut off half-way is known as ours.
+
+    Args:
+        python: a fit interpreter.
+        venv: where to; what is left there of an earlier attempt is removed.
+        locks: descriptors of locked files, which the children keep open.
+    """
     wanted = spell([version_of(python)])
     check = [python, '-c', 'import venv, ensurepip']
     if subprocess.call(check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) != 0:
@@ -134,9 +195,18 @@ def make_venv(python, venv):
             json.dump({'made_by': 'tools/misc/setup_env.py'}, file)
     except OSError as error:
         raise SetupError(f'cannot write {venv}: {error.strerror}; choose another place with VENV=/path') from error
-    done = subprocess.run([python, '-m', 'venv', venv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode != 0:
-        last = (done.stdout.decode(errors='replace').strip().splitlines() or ['no message'])[-1]
+    command = [python, '-m', 'venv', venv]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, pass_fds=locks, start_new_session=True
+    )
+    try:
+        said = process.communicate()[0]
+    except BaseException:
+        # With its session: the pip that it calls would go on writing.
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    if process.returncode != 0:
+        last = (said.decode(errors='replace').strip().splitlines() or ['no message'])[-1]
         raise SetupError(f'{python} -m venv {venv} failed: {last}')
 
 
@@ -145,7 +215,7 @@ def link_configs():
     folder = os.path.join(ROOT, 'moganet', '.mim')
     try:
         os.makedirs(folder, exist_ok=True)
-        for name in ('configs', 'tools', 'model-index.yml', 'requirements'):
+        for name in MIM:
             if not os.path.lexists(os.path.join(folder, name)):
                 os.symlink(os.path.join('..', '..', name), os.path.join(folder, name))
     except OSError:
@@ -154,7 +224,7 @@ def link_configs():
 
 
 def judge_foreign(venv, goal):
-    """Runs the doctor in an environment that is not ours; returns its exit code."""
+    """Runs the doctor in an environment that is not ours, and asks for the tools of ``test``; returns the exit code."""
     python = python_in(venv)
     if not os.access(python, os.X_OK):
         raise SetupError(
@@ -167,7 +237,11 @@ def judge_foreign(venv, goal):
     tasks = 'all' if goal == 'test' else goal
     paths = [ROOT] + [path for path in [os.environ.get('PYTHONPATH')] if path]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(paths))
-    return subprocess.call([python, '-m', 'moganet.doctor', '--task', tasks], env=environment)
+    code = subprocess.call([python, '-m', 'moganet.doctor', '--task', tasks], env=environment)
+    if goal == 'test':
+        here = os.path.dirname(os.path.abspath(__file__))
+        code = subprocess.call([python, '-m', 'envsetup.sets', ROOT, '--check-dev'], cwd=here) or code
+    return code
 
 
 def parse(arguments):
@@ -178,6 +252,20 @@ def parse(arguments):
     parser.add_argument('--print', dest='show', action='store_true', help='only print the pip lines')
     parser.add_argument('--inside', action='store_true', help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
+
+
+def prepare(venv, wanted):
+    """Makes the environment where it is missing or torn, refuses another Python than ``wanted``; returns its kind."""
+    if kind_of(venv) != 'foreign':
+        with alone(venv) as locks:
+            kind = kind_of(venv)
+            if kind == 'absent' or (kind == 'ours' and not is_usable(venv)):
+                make_venv(find_python(wanted), venv, locks)
+                return 'ours'
+    kind = kind_of(venv)
+    if wanted and os.access(python_in(venv), os.X_OK):
+        check_wanted(wanted, venv)
+    return kind
 
 
 def main(arguments=None):
@@ -192,11 +280,8 @@ def main(arguments=None):
         if options.show:
             here = os.path.dirname(os.path.abspath(__file__))
             return subprocess.call([find_python(os.environ.get('PYTHON', '')), '-m', 'envsetup.sets', ROOT], cwd=here)
-        kind = kind_of(venv)
-        if kind == 'foreign':
+        if prepare(venv, os.environ.get('PYTHON', '')) == 'foreign':
             return judge_foreign(venv, options.goal)
-        if kind == 'absent' or not is_usable(venv):
-            make_venv(find_python(os.environ.get('PYTHON', '')), venv)
         sys.stdout.flush()
         inside = [python_in(venv), os.path.abspath(__file__), '--inside', '--venv', venv, '--for', options.goal]
         os.execv(inside[0], inside)
@@ -209,4 +294,8 @@ def main(arguments=None):
 
 
 if __name__ == '__main__':
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Ended from outside is like Ctrl-C: what was started ends, too. Whoever ignores it (nohup) wants it ignored.
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)
     sys.exit(main())

@@ -19,7 +19,7 @@ from moganet.datasets.tiny.sources import SPLITS, Sources, Split, load_sources
 from moganet.datasets.tiny.writers import AdeWriter, ImageNetWriter, InstancesWriter, KeypointsWriter
 
 VERSION = 4  # raise it whenever the same arguments give other files
-MANIFEST = 'tiny.json'  # at the root of each set: the arguments that it was made with
+MANIFEST = 'tiny.json'  # at the root of each set: the arguments that it was made with, and the files that it has
 FOLDERS = {'classification': 'imagenet', 'detection': 'coco', 'segmentation': 'ade', 'pose': 'coco_pose'}
 TASKS = tuple(FOLDERS)
 _PART = '.part'  # ending of a folder that is not complete
@@ -75,14 +75,15 @@ def plan(
     Raises:
         ValueError: an unknown or repeated task, an unknown size, a number below 1, or more digits than there are.
     """
-    unknown = [task for task in tasks if task not in FOLDERS]
-    if unknown or not tasks:
-        what = f'unknown task {unknown[0]!r}' if unknown else 'no task is given'
-        raise ValueError(f'{what}; choose among {", ".join(TASKS)}')
+    wrong = [f'unknown task {task!r}' for task in tasks if task not in FOLDERS]
+    wrong += [f'task {task!r} is given more than once' for task in tasks if list(tasks).count(task) > 1]
+    wrong += [] if tasks else ['no task is given']
+    if wrong:
+        raise ValueError(f'{wrong[0]}; choose among {", ".join(TASKS)}')
     if size not in SIZES:
         raise ValueError(f'unknown size {size!r}; choose among {", ".join(SIZES)}')
     result = {}
-    for task in dict.fromkeys(tasks):
+    for task in tasks:
         counts = dict(SIZES[size][task])
         counts['train'] = counts['train'] if num_train is None else num_train
         counts['val'] = counts['val'] if num_val is None else num_val
@@ -97,6 +98,9 @@ def plan(
 
 def build(out: Path, wanted: dict[str, Counts], seed: int = 0) -> list[Report]:
     """Bring the sets under `out` to what is wanted. A set that was made with the same arguments is left as it is.
+
+    What else lies in a set's folder is no part of the set: it is left alone, and so is then a folder that would have to
+    be made anew.
 
     Each set is written under a temporary name and renamed when it is complete, so whatever ends this process, a set's
     own name never holds a half one.
@@ -120,6 +124,8 @@ def build(out: Path, wanted: dict[str, Counts], seed: int = 0) -> list[Report]:
     _refuse_foreign(out, wanted)
     manifests = {task: _manifest(task, counts, seed) for task, counts in wanted.items()}
     missing = [task for task in wanted if not _is_current(out / FOLDERS[task], manifests[task])]
+    for task in missing:
+        _refuse_strays(out / FOLDERS[task])
     made: dict[str, Report] = {}
     if missing:
         out.mkdir(parents=True, exist_ok=True)
@@ -143,7 +149,7 @@ def _build_group(out: Path, group: dict[str, Counts], seed: int, sources: Source
         reports = {}
         for task, counts in group.items():
             manifest = _manifest(task, counts, seed)
-            content = json.dumps(manifest | {'files': _measure(parts[task])[0]})
+            content = json.dumps(manifest | {'files': sorted(_files(parts[task]))})
             (parts[task] / MANIFEST).write_text(content, encoding='ascii')
             state = _publish(parts[task], out / FOLDERS[task], manifest)
             reports[task] = _report(task, out, counts, state, time.monotonic() - start)
@@ -207,9 +213,34 @@ def _read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def _is_current(folder: Path, manifest: dict[str, Any]) -> bool:
-    """Whether the folder holds this very set, with as many files as were written."""
+    """Whether the folder holds this very set, with every file that was written; others do not matter."""
+    found = _read_manifest(folder) or {}
+    noted = found.pop('files', None)
+    if found != manifest:
+        return False
+    there = _files(folder) - {MANIFEST}
+    # Manifests of an earlier day tell only how many files were written.
+    return there.issuperset(noted) if isinstance(noted, list) else noted == len(there)
+
+
+def _refuse_strays(folder: Path) -> None:
+    """A set is removed only when its folder holds nothing but what was written into it."""
     found = _read_manifest(folder)
-    return found == manifest | {'files': _measure(folder)[0] - 1} if found else False
+    if found is None:
+        return
+    noted, there = found.get('files'), _files(folder) - {MANIFEST}
+    strays = sorted(there.difference(noted)) if isinstance(noted, list) else []
+    if strays:
+        more = f' and {len(strays) - 1} more' if len(strays) > 1 else ''
+        raise ValueError(
+            f'{folder} has to be made anew, and holds what this tool has not written: {strays[0]}{more}; '
+            'move that away or choose another --out'
+        )
+    if not isinstance(noted, list) and noted != len(there):
+        raise ValueError(
+            f'{folder} has to be made anew, and holds {len(there)} files where this tool had written {noted}; '
+            'remove the folder or choose another --out'
+        )
 
 
 def _refuse_foreign(out: Path, wanted: dict[str, Counts]) -> None:
@@ -232,6 +263,7 @@ def _publish(part: Path, final: Path, manifest: dict[str, Any]) -> str:
     """Give a complete set its own name; what had that name before goes away."""
     state = 'remade' if _read_manifest(final) else 'made'
     if state == 'remade' and not _is_current(final, manifest):
+        _refuse_strays(final)
         old = part.with_name(f'{part.name}.old{_PART}')
         os.rename(final, old)
         shutil.rmtree(old, ignore_errors=True)
@@ -255,6 +287,15 @@ def _report(task: str, out: Path, counts: Counts, state: str, seconds: float) ->
     folder = out / FOLDERS[task]
     files, size = _measure(folder)
     return Report(task, folder, counts, state, files, size, seconds)
+
+
+def _files(folder: Path) -> set[str]:
+    """Whatever a folder holds but folders, at any depth, by its path within; a link to a folder is not followed."""
+    found: set[str] = set()
+    for place, folders, names in os.walk(folder):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        found.update(Path(place, name).relative_to(folder).as_posix() for name in (*names, *links))
+    return found
 
 
 def _measure(folder: Path) -> tuple[int, int]:

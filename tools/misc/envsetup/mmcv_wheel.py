@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -94,16 +95,61 @@ def keep(wheel: Path, root: Path, target: Target) -> Path:
     return folder / wheel.name
 
 
-def choose_variant(operators: bool, gpu: bool) -> str:
-    """How mmcv is to be built for this machine."""
+def find_nvcc() -> Path | None:
+    """CUDA's compiler, where torch will look for it: below CUDA_HOME or CUDA_PATH, on the path, in /usr/local/cuda."""
+    home = os.environ.get('CUDA_HOME') or os.environ.get('CUDA_PATH')
+    if not home:
+        found = shutil.which('nvcc')
+        home = os.path.dirname(os.path.dirname(found)) if found else '/usr/local/cuda'
+    nvcc = Path(home, 'bin', 'nvcc')
+    return nvcc if os.access(nvcc, os.X_OK) else None
+
+
+def torch_cuda(folder: Path) -> str:
+    """The CUDA that torch was compiled with, such as ``13.0``, read without importing it; empty when it has none.
+
+    Args:
+        folder: where packages are installed.
+    """
+    try:
+        text = (folder / 'torch/version.py').read_text(encoding='utf-8')
+    except OSError:
+        return ''
+    found = re.search(r"^cuda\b.*= '([\d.]+)'", text, re.M)
+    return found.group(1) if found else ''
+
+
+def choose_variant(operators: bool, gpu: bool, cuda: str = '') -> str:
+    """How mmcv is to be built for this machine.
+
+    Args:
+        operators: whether it needs them.
+        gpu: whether they must run on a GPU.
+        cuda: what torch was compiled with, for the message.
+
+    Raises:
+        SetupError: there is a GPU, and no compiler for it.
+    """
     if not operators:
         return 'none'
-    if not gpu or shutil.which('nvcc') is None:
+    if not gpu:
         return 'cpu'
+    if find_nvcc() is None:
+        toolkit = f'the CUDA toolkit {cuda}'.strip()
+        raise SetupError(
+            f"mmcv's operators must be compiled for the GPU, and nvcc is not in {_places()}: install {toolkit} and run "
+            'the same line again, name its folder with CUDA_HOME=/path, or do without the GPU with '
+            'CUDA_VISIBLE_DEVICES='
+        )
     command = ['nvidia-smi', '--query-gpu=compute_cap', '--format=csv,noheader']
     asked = subprocess.run(command, capture_output=True, text=True, check=False)
     found = sorted({line.strip().replace('.', '') for line in asked.stdout.splitlines() if line.strip()})
     return 'cuda-' + '-'.join(f'sm{name}' for name in found) if asked.returncode == 0 and found else 'cuda'
+
+
+def _places() -> str:
+    named = next((name for name in ('CUDA_HOME', 'CUDA_PATH') if os.environ.get(name)), None)
+    return f'{named}={os.environ[named]}' if named else 'CUDA_HOME, CUDA_PATH, PATH or /usr/local/cuda'
 
 
 def check_compiler() -> None:
@@ -147,7 +193,7 @@ def build(target: Target, options: tuple[str, ...], root: Path, pip: Pip, status
     """
     folder = root / f'{target.key}.build'
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / 'lock', status):
+    with _locked(folder / 'lock', status) as lock, pip.sharing(lock):
         ready = find(root, target)
         if ready is not None:
             return ready
@@ -216,8 +262,8 @@ def _unpacked(target: Target, options: tuple[str, ...], folder: Path, pip: Pip, 
 
 
 @contextlib.contextmanager
-def _locked(path: Path, status: StatusLine) -> Iterator[None]:
-    """Holds a file's lock; the system lets go of it when the process ends, however it ends."""
+def _locked(path: Path, status: StatusLine) -> Iterator[int]:
+    """Holds a file's lock and gives its descriptor; the system lets go of it when all end that have it, however."""
     with open(path, 'w') as file:
         while True:
             try:
@@ -226,4 +272,4 @@ def _locked(path: Path, status: StatusLine) -> Iterator[None]:
             except BlockingIOError:
                 status.tick('another set-up is compiling it, waiting')
                 time.sleep(1)
-        yield
+        yield file.fileno()

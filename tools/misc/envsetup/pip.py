@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import queue
 import re
+import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 from .errors import SetupError
 from .progress import StatusLine
@@ -26,6 +27,13 @@ HINTS = (
         r'Network is unreachable|Connection refused|ProxyError|Read timed out|ConnectTimeoutError|Max retries exceeded',
         "the package index cannot be reached: check the network (or pip's proxy and index settings) and run the same "
         'line again, it goes on from here',
+    ),
+    (
+        # torch's words, with the versions in them or, as recent ones print it, in a tuple with them.
+        r'The detected CUDA version \((?:([\d.]+)\) mismatches[^()]*?PyTorch\s+\(([\d.]+)\)|'
+        r"%s\) mismatches[^()]*?\(%s\)[^()]*?'([\d.]+)', '([\d.]+)'\))",
+        'the CUDA toolkit found here is {0}, and torch was compiled with {1}: install the CUDA toolkit {1} and run the '
+        'same line again with CUDA_HOME=/usr/local/cuda-{1} (or where it lies)',
     ),
     (
         r'Python\.h: No such file',
@@ -53,8 +61,17 @@ def explain(said: str) -> str:
     for pattern, hint in HINTS:
         found = re.search(pattern, said)
         if found:
-            return hint.format(*found.groups(), minor=sys.version_info[1])
+            return hint.format(*filter(None, found.groups()), minor=sys.version_info[1])
     return ''
+
+
+def child_variables(changes: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of every child, with ``changes``."""
+    # Nobody has activated the environment: without its programs on the path torch does not find the ninja in it, and
+    # compiles one file at a time.
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get('PATH', os.defpath)])
+    # A user-wide `user = true` in pip's settings would make every install into an environment fail.
+    return {**os.environ, 'PATH': path, 'PIP_USER': '0', 'PYTHONUNBUFFERED': '1', **(changes or {})}
 
 
 class Pip:
@@ -68,6 +85,20 @@ class Pip:
     def __init__(self, log: Path, command: Sequence[str] = ()) -> None:
         self.log = log
         self.command = list(command) or [sys.executable, '-m', 'pip']
+        self.locks: list[int] = []
+
+    @contextlib.contextmanager
+    def sharing(self, lock: int) -> Iterator[None]:
+        """Whatever is called meanwhile holds a locked file, too: killed alone, the set-up leaves it running and locked.
+
+        Args:
+            lock: the file's descriptor.
+        """
+        self.locks.append(lock)
+        try:
+            yield
+        finally:
+            self.locks.remove(lock)
 
     def run(
         self,
@@ -103,7 +134,15 @@ class Pip:
     def versions(self, distribution: str) -> list[str]:
         """The versions of a distribution that pip's own settings offer; none when it cannot tell."""
         command = [*self.command, 'index', 'versions', '--disable-pip-version-check', '--no-input', distribution]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            env=child_variables(),
+            pass_fds=self.locks,
+        )
         found = re.search(r'^Available versions: (.+)$', done.stdout, re.M)
         return [version.strip() for version in found.group(1).split(',')] if found else []
 
@@ -115,32 +154,32 @@ class Pip:
         on_line: Callable[[str], str] | None = None,
     ) -> None:
         """Runs any command in the same manner."""
-        # A user-wide `user = true` in pip's settings would make every install into an environment fail.
-        variables = {**os.environ, 'PIP_USER': '0', 'PYTHONUNBUFFERED': '1', **(environment or {})}
-        with open(self.log, 'a', encoding='utf-8', errors='replace') as log:
+        # It writes to the log itself: a pipe would break, and the command with it, when the set-up is killed alone.
+        with (
+            open(self.log, 'a', encoding='utf-8') as log,
+            open(self.log, encoding='utf-8', errors='replace') as said,
+        ):
             log.write(f'\n$ {" ".join(command)}\n')
-            start = log.tell()
+            log.flush()
+            start = said.seek(0, os.SEEK_END)
             process = subprocess.Popen(
                 command,
-                stdout=subprocess.PIPE,
+                stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                text=True,
-                errors='replace',
-                env=variables,
+                env=child_variables(environment),
+                pass_fds=self.locks,
+                start_new_session=True,
             )
             try:
-                _follow(process, log.write, status, on_line)
+                _follow(process, said, status, on_line)
             except BaseException:
-                process.terminate()
+                _end(process)
                 raise
-            finally:
-                log.flush()
-        if process.wait() != 0:
-            status.fail()
-            with open(self.log, encoding='utf-8', errors='replace') as log:
-                log.seek(start)
-                raise SetupError(self._message(command, log.read()))
+            if process.returncode != 0:
+                status.fail()
+                said.seek(start)
+                raise SetupError(self._message(command, said.read()))
 
     def _message(self, command: Sequence[str], said: str) -> str:
         hint = explain(said)
@@ -154,30 +193,27 @@ class Pip:
 
 
 def _follow(
-    process: subprocess.Popen[str],
-    write: Callable[[str], object],
-    status: StatusLine,
-    on_line: Callable[[str], str] | None,
+    process: subprocess.Popen[bytes], said: TextIO, status: StatusLine, on_line: Callable[[str], str] | None
 ) -> None:
-    """Passes a process's output on until it ends, and keeps the status moving while it is silent."""
-    lines: queue.Queue[str | None] = queue.Queue()
-
-    def read() -> None:
-        for line in process.stdout or ():
-            lines.put(line)
-        lines.put(None)
-
-    threading.Thread(target=read, daemon=True).start()
-    detail = ''
-    while True:
-        try:
-            line = lines.get(timeout=0.5)
-        except queue.Empty:
-            status.tick(detail)
-            continue
-        if line is None:
-            return
-        write(line)
-        if on_line is not None:
+    """Reads what a process says until it ends, and keeps the status moving."""
+    detail = rest = ''
+    ended = False
+    while not ended:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        # Asked before reading, so that its last words are not missed.
+        ended = process.returncode is not None
+        *lines, rest = (rest + said.read()).split('\n')
+        for line in lines if on_line is not None else ():
             detail = on_line(line) or detail
-            status.tick(detail)
+        status.tick(detail)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process that leads a session, and all that it has started: compilers outlive the pip that called them."""
+    for number, seconds in ((signal.SIGTERM, 10.0), (signal.SIGKILL, None)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+            return

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+
+# Of the development tools: without it the tests run one after the other.
+OPTIONAL = ('pytest-xdist',)
 
 
 def load_environment(root: Path) -> ModuleType:
@@ -32,5 +36,34 @@ def main(root: Path) -> None:
     print('pip install --no-deps --no-build-isolation -e .')
 
 
+def lacking(root: Path, group: str) -> list[str]:
+    """The requirements of a group that the running interpreter has in no version at all."""
+    environment = load_environment(root)
+    found = []
+    for text in environment.read_set('modern', root / 'requirements')[group].requirements:
+        name = environment.requirement_name(text)
+        try:
+            metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found += [] if name in OPTIONAL else [text]
+    return found
+
+
+def check_dev(root: Path) -> int:
+    """Says which development tools the running interpreter lacks, and the line that installs them.
+
+    Returns:
+        The exit code: 0 when there are all.
+    """
+    missing = lacking(root, 'dev')
+    if missing:
+        names = ', '.join(text.split('==')[0] for text in missing)
+        line = f'{sys.executable} -m pip install {" ".join(missing)}'
+        print(f'error: {sys.prefix} lacks {names}, which tests and checks need: {line}', file=sys.stderr)
+    return 1 if missing else 0
+
+
 if __name__ == '__main__':
+    if sys.argv[2:] == ['--check-dev']:
+        sys.exit(check_dev(Path(sys.argv[1])))
     main(Path(sys.argv[1]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -19,9 +20,9 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import unquote, urlparse
 
-from . import mmcv_wheel, torch_build
+from . import MIM, mmcv_wheel, torch_build
 from .errors import SetupError
-from .pip import Pip
+from .pip import Pip, child_variables
 from .progress import StatusLine, spell_seconds
 from .sets import load_environment
 from .state import read_state, sweep, write_state
@@ -60,11 +61,15 @@ class Setup:
     pip: Pip
     environment: ModuleType = field(init=False)
     groups: dict = field(init=False)  # type: ignore[type-arg]
-    gpu: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         self.environment = load_environment(self.root)
         self.groups = self.environment.read_set('modern', self.root / 'requirements')
+
+    @functools.cached_property
+    def gpu(self) -> bool:
+        """Whether there is an NVIDIA GPU; asked only where something depends on it, for the driver takes its time."""
+        return bool(self.environment.has_nvidia_gpu())
 
     def version(self, name: str) -> str:
         """The installed version of a distribution; empty when it is missing or only half there."""
@@ -100,6 +105,10 @@ class Setup:
         """The step that installs a group as it stands."""
         return Step(title, lambda: self.has(group), self.install(group))
 
+    def fits_gpu(self, name: str) -> bool:
+        """Whether a distribution is not in its build for the CPU alone where there is a GPU."""
+        return not (self.version(name).endswith('+cpu') and self.gpu)
+
     def install_torch(self, status: StatusLine) -> str:
         """torch, in the build for this machine."""
         requirements = self.groups['torch'].requirements
@@ -114,7 +123,7 @@ class Setup:
             self.version('torch').endswith('+cpu')
             and self.version('torchvision').split('+')[0] == fallback.split('==')[1]
         )
-        return alone or self.has('torchvision')
+        return alone or (self.has('torchvision') and self.fits_gpu('torchvision'))
 
     def install_torchvision(self, status: StatusLine) -> str:
         """torchvision, in a build that imports beside torch."""
@@ -132,12 +141,17 @@ class Setup:
         files = [f'mmcv/{path.name}' for path in (folder / 'mmcv').glob('_ext*')]
         if not mmcv_wheel.has_operators(files):
             return self.goal == 'classification'
-        return read_state(self.venv).get('mmcv_torch') == self.version('torch')
+        noted, torch = read_state(self.venv), self.version('torch')
+        if noted.get('mmcv_torch') != torch:
+            return False
+        for_gpu = str(noted.get('mmcv_variant', '')).startswith('cuda')
+        return self.goal == 'classification' or for_gpu or torch.endswith('+cpu') or not self.gpu
 
     def install_mmcv(self, status: StatusLine) -> str:
         """mmcv from the cache, or built into it; classification does not wait for operators that it does not use."""
         (requirement,) = self.groups['mmcv'].requirements
-        variant = mmcv_wheel.choose_variant(self.goal != 'classification', self.gpu)
+        cuda = mmcv_wheel.torch_cuda(Path(sysconfig.get_paths()['platlib']))
+        variant = mmcv_wheel.choose_variant(self.goal != 'classification', self.gpu, cuda)
         target = mmcv_wheel.Target(requirement, self.version('torch'), variant)
         root = mmcv_wheel.cache_root(self.venv / 'wheels')
         wheel = mmcv_wheel.find(root, target)
@@ -148,9 +162,7 @@ class Setup:
             wheel = mmcv_wheel.build(target, self.groups['mmcv'].options, root, self.pip, status)
             origin = f'built, and kept in {root}'
         self.pip.install(['--no-deps', '--no-index', '--force-reinstall', str(wheel)], status)
-        write_state(self.venv, mmcv_torch=target.torch)
-        if self.gpu and variant == 'cpu':
-            origin += '; for the CPU alone: without nvcc (the CUDA toolkit) there are none for the GPU'
+        write_state(self.venv, mmcv_torch=target.torch, mmcv_variant=variant)
         return origin
 
     def install_xtcocotools(self, status: StatusLine) -> str:
@@ -168,7 +180,7 @@ class Setup:
         version = re.search(
             r"'(.+)'", (self.root / 'moganet/version.py').read_text(encoding='utf-8').split('__version__')[1]
         )
-        linked = all((self.root / 'moganet/.mim' / name).exists() for name in ('configs', 'tools', 'requirements'))
+        linked = all((self.root / 'moganet/.mim' / name).exists() for name in MIM)
         return same and linked and version is not None and self.version('moganet') == version.group(1)
 
     def install_moganet(self, status: StatusLine) -> str:
@@ -183,7 +195,7 @@ class Setup:
         every_task = self.goal != 'classification'
         found = [
             self.group_step('build', 'build tools'),
-            Step(f'{torch}, for {"the GPU" if self.gpu else "the CPU"}', lambda: self.has('torch'), self.install_torch),
+            Step(torch, lambda: self.has('torch') and self.fits_gpu('torch'), self.install_torch),
             Step('torchvision', self.has_torchvision, self.install_torchvision),
             self.group_step('toolboxes', 'the engine and the toolbox of classification'),
             self.group_step('libraries', 'what the toolboxes use'),
@@ -239,7 +251,7 @@ def check(setup: Setup) -> int:
     """Lets the doctor have the last word; returns its exit code, and is silent when all is well."""
     tasks = ['classification'] if setup.goal == 'classification' else ['all']
     command = [sys.executable, '-m', 'moganet.doctor', '--task', *tasks]
-    done = subprocess.run(command, cwd=setup.root, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=setup.root, capture_output=True, text=True, check=False, env=child_variables())
     if done.returncode:
         print(done.stdout + done.stderr, file=sys.stderr)
     return done.returncode
@@ -252,8 +264,8 @@ def set_up(setup: Setup) -> int:
     served = {goal for done, goals in SERVES.items() if state.get(f'ready_{done}') == setup.key for goal in goals}
     sweep(Path(sysconfig.get_paths()['purelib']))
     if not (setup.goal in served and all(step.done() for step in setup.steps())):
-        setup.gpu = setup.environment.has_nvidia_gpu()
-        print(f'setting up {setup.venv} for {setup.goal}, Python {platform.python_version()}; details: {setup.pip.log}')
+        what = f'{setup.goal} on {"the GPU" if setup.gpu else "the CPU"}, Python {platform.python_version()}'
+        print(f'setting up {setup.venv} for {what}; details: {setup.pip.log}')
         steps = setup.steps()
         ran = carry_out(steps)
         status = StatusLine(f'[{len(steps) + 1}/{len(steps) + 1}] looking it over')
@@ -270,14 +282,15 @@ def main(root: str, venv: str, goal: str) -> int:
     """Sets the environment up that the running interpreter belongs to; errors become one line and exit code 2."""
     goal = goal if goal in SERVES else 'all'
     folder = Path(venv)
+    pip = Pip(folder / 'setup.log')
     try:
-        with open(folder / 'setup.lock', 'w') as lock:
+        with open(folder / 'setup.lock', 'w') as lock, pip.sharing(lock.fileno()):
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 print('another set-up of this environment is running: waiting for it')
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            return set_up(Setup(Path(root), folder, goal, Pip(folder / 'setup.log')))
+            return set_up(Setup(Path(root), folder, goal, pip))
     except SetupError as error:
         print(f'error: {error}', file=sys.stderr)
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -40,7 +40,7 @@ def choose_torch(
     offered: Callable[[str], list[str]],
     answers: Callable[[str], bool] = answers,
 ) -> Choice:
-    """The build of torch: the CUDA one where there is an NVIDIA GPU, the CPU one elsewhere.
+    """The build of torch: a CUDA one where there is an NVIDIA GPU, the CPU one elsewhere.
 
     Args:
         requirements: of the set's torch group; one of them is ``torch==VERSION``.
@@ -48,13 +48,16 @@ def choose_torch(
         system: ``Linux``, ``Darwin``, ...; only on Linux there are two builds.
         offered: the versions of a distribution that pip's ordinary settings offer.
         answers: whether an index can be reached.
+
+    Raises:
+        SetupError: there is a GPU, and builds for the CPU alone are offered.
     """
     wanted = tuple(requirements)
     version = next(text for text in wanted if text.startswith('torch==')).split('==')[1]
-    # pip prefers 2.13.0+cpu to 2.13.0 wherever both are offered; three signs mean exactly that one.
-    if gpu and system == 'Linux' and {version, f'{version}+cpu'} <= set(offered('torch')):
-        return Choice(tuple(text.replace('torch==', 'torch===') for text in wanted))
-    if gpu or system != 'Linux':
+    if gpu and system == 'Linux':
+        build = _cuda_build('torch', version, offered('torch'))
+        return Choice(tuple(f'torch==={build}' if text.startswith('torch==') else text for text in wanted))
+    if system != 'Linux':
         return Choice(wanted)
     if f'{version}+cpu' in offered('torch'):
         return Choice(wanted)
@@ -86,9 +89,11 @@ def choose_torchvision(
     Raises:
         SetupError: neither is to be had for this Python.
     """
-    if not torch.endswith('+cpu'):
-        return Choice((requirement,))
     version = requirement.split('==')[1]
+    if not torch.endswith('+cpu'):
+        builds = offered('torchvision')
+        same = f'{version}+{torch.partition("+")[2]}'
+        return Choice((f'torchvision==={same if same in builds else _cuda_build("torchvision", version, builds)}',))
     matching = f'torchvision=={version}+cpu'
     if f'{version}+cpu' in offered('torchvision'):
         return Choice((matching,))
@@ -107,8 +112,17 @@ def choose_torchvision(
     return Choice((fallback,), reason)
 
 
-def imports(module: str) -> str:
-    """Why a module cannot be imported by this interpreter; empty when it can."""
-    command = [sys.executable, '-W', 'ignore', '-c', f'import {module}']
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return '' if done.returncode == 0 else (done.stderr.strip().splitlines() or ['it crashed'])[-1]
+def _cuda_build(name: str, version: str, offered: Sequence[str]) -> str:
+    """The version to ask for with three signs, which mean exactly that one.
+
+    With two, pip prefers 2.13.0+cpu to 2.13.0 wherever both are offered, and leaves alone the one that is installed.
+    """
+    builds = [text for text in offered if text.split('+')[0] == version]
+    # A build for a certain CUDA is offered to those who have named its index: they know their driver.
+    found = next((text for text in builds if re.search(r'\+cu\d', text)), None)
+    if found is None and builds and version not in builds:
+        raise SetupError(
+            f'this machine has a GPU, and of {name} {version} pip is offered {", ".join(builds)}: name an index that '
+            "has a CUDA build in pip's settings, or do without the GPU with CUDA_VISIBLE_DEVICES="
+        )
+    return found or version
