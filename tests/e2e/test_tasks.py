@@ -49,7 +49,9 @@ def test_train_test(name: str, workplace: Path) -> None:
     assert f'{leaf.metric} ' in done.stdout.split('\nresult\n')[1]
     _check_pictures(workplace / 'pictures', leaf.pictures)
     with open(workplace / 'predictions.pkl', 'rb') as file:
-        assert len(pickle.load(file)) == 2
+        predictions = pickle.load(file)
+    assert len(predictions) == 2
+    assert all('seg_logits' not in prediction for prediction in predictions)  # hundreds of megabytes each
 
 
 def _iterations(checkpoint: Path) -> int:
