@@ -211,6 +211,7 @@ NOISE = (
     Noise('warning', 'Default ``avg_non_ignore`` is False'),  # mmseg's own default
     Noise('warning', 'The metainfo config file'),  # mmpose finds it in its own package, as it should
     Noise('warning', 'Fail to import ``MultiScaleDeformableAttention``'),  # an mmcv without operators: classification's
+    Noise('warning', "Only use 'alpha' for pillow backend"),  # mmcv, of its own ColorJitter
     Noise('warning', 'Setting OMP_NUM_THREADS environment variable'),  # set by moganet.engine.processes
     Noise('warning', 'Setting MKL_NUM_THREADS environment variable'),  # the same
     Noise('warning', 'The draw is False, it means that the hook for visualization'),  # mmseg's default

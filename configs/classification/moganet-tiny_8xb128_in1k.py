@@ -3,6 +3,7 @@
 # Size: 5.2 M parameters, 1.1 G multiply-adds at 224x224. GPUs: 8, batch 128 each, memory not published.
 # Recipe: https://github.com/Westlake-AI/MogaNet/blob/main/TRAINING.md (timm 0.6.12, in fp16: --amp fp16).
 # Released weights: moganet_tiny_sz224_8xbs128_ep300.pth.tar (written by timm, gate activated once, no EMA).
+# Released weights: moga_tiny_sz224_8xb128_fp16_ep300.pth (written by OpenMixup, gate activated twice, no EMA).
 
 _base_ = [
     'mmpretrain::_base_/default_runtime.py',

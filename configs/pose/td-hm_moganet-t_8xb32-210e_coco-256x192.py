@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: AP 73.2, AP@0.5 90.1, AP@0.75 81.0, AR 78.8 on COCO 2017 keypoints (the authors' figures).
-# Size: 8.1 M parameters, 2.2 G multiply-adds at 256x192. GPUs: 8, batch 32 each, memory not published.
+# Size: 8.09 M parameters, 2.15 G multiply-adds at 256x192. GPUs: 8, batch 32 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/pose_estimation/configs/body/2d_kpt_sview_rgb_img/topdown_heatmap/coco/moganet_t_coco_256x192.py
 #   (mmpose 0.29).

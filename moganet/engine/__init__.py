@@ -4,6 +4,6 @@ The library behind ``tools/`` is in the modules beside this file; :mod:`moganet.
 """
 
 from .hooks import PictureHook
-from .optimizers import CpuAmpOptimWrapper
+from .optimizers import CpuAmpOptimWrapper, LayerWiseDecayOptimWrapperConstructor
 
-__all__ = ['CpuAmpOptimWrapper', 'PictureHook']
+__all__ = ['CpuAmpOptimWrapper', 'LayerWiseDecayOptimWrapperConstructor', 'PictureHook']

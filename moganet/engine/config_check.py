@@ -18,6 +18,7 @@ from ..compat import quiet_import
 from ..models.old_names import OLD_ARGUMENTS
 from ..registry import SCOPE as OWN_SCOPE
 from .names import did_you_mean, slips
+from .optimizers import LayerWiseDecayOptimWrapperConstructor
 
 TOOLBOXES = ('mmpretrain', 'mmdet', 'mmseg', 'mmpose')
 
@@ -288,8 +289,10 @@ def _check_untyped(cfg: Any) -> None:
         for loader in loaders if isinstance(loaders, (list, tuple)) else (loaders,):
             _check_keys(part, loader, _LOADER_KEYS)
     wrapper = cfg.get('optim_wrapper') or {}
-    if 'constructor' not in wrapper:
-        _check_keys('optim_wrapper.paramwise_cfg', wrapper.get('paramwise_cfg') or {}, _PARAMWISE_KEYS)
+    known = {None: _PARAMWISE_KEYS, LayerWiseDecayOptimWrapperConstructor.__name__: frozenset({'layer_decay_rate'})}
+    constructor = wrapper.get('constructor')
+    if constructor in known:
+        _check_keys('optim_wrapper.paramwise_cfg', wrapper.get('paramwise_cfg') or {}, known[constructor])
 
 
 def _check_keys(place: str, node: dict[str, Any], allowed: frozenset[str]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
@@ -16,6 +18,7 @@ LEAVES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.glob('[
 TINY = [leaf for leaf in LEAVES if 'tiny-' in leaf.rsplit('_', 1)[-1]]
 BENCHMARKS = [leaf for leaf in LEAVES if leaf not in TINY]
 TASKS = ('classification', 'detection', 'segmentation', 'pose')
+ARCHS = {'xt': 'xtiny', 't': 'tiny', 's': 'small', 'b': 'base', 'l': 'large', 'xl': 'xlarge'}
 
 
 def find(part: str) -> str:
@@ -32,12 +35,20 @@ def read(leaf: str) -> Config:
     return cfg
 
 
-def build_model(cfg: Config) -> nn.Module:
-    """Build a config's model with random weights; nothing is downloaded."""
+def arch_of(leaf: str) -> str:
+    """The variant in a leaf's name, spelled out."""
+    named = re.search(r'moganet-(\w+?)_', leaf)
+    assert named, leaf
+    return ARCHS.get(named[1], named[1])
+
+
+def build_model(cfg: Config, device: str = 'cpu') -> nn.Module:
+    """Build a config's model with random weights, or on the device ``meta`` with none; nothing is downloaded."""
     model = cfg.model.copy()
     if 'data_preprocessor' in cfg:
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    return MODELS.build(model)
+    with torch.device(device):
+        return MODELS.build(model)
 
 
 def decays(cfg: Config, model: nn.Module) -> dict[str, float]:

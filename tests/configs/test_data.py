@@ -75,7 +75,7 @@ def test_prediction(leaf, tiny):
 
 def test_imagenet_pipelines(tiny):
     """Crops of 224 after short sides of 248, from the benchmark's own pipeline."""
-    leaf = find('moganet-tiny_8xb128')
+    leaf = find('moganet-tiny_8xb128_in1k.py')
     _, train = load(leaf, 'train', tiny, **DIGITS)
     assert {train[index]['inputs'].shape for index in range(6)} == {(3, 224, 224)}
     cfg, val = load(leaf, 'val', tiny, **DIGITS)
@@ -86,7 +86,7 @@ def test_imagenet_pipelines(tiny):
 def test_coco_pipelines(tiny):
     """(1333, 800) without changing a picture's shape: a square becomes 800 by 800."""
     for part, split in (('mask-rcnn', 'train'), ('retinanet', 'train'), ('retinanet', 'val')):
-        _, data = load(find(f'{part}_moganet-t'), split, tiny, **DIGITS)
+        _, data = load(find(f'{part}_moganet-t_fpn_1x'), split, tiny, **DIGITS)
         assert data[0]['inputs'].shape == (3, 800, 800)
 
 
@@ -118,7 +118,7 @@ def test_ade20k_sides_are_rounded_up():
 
 
 def test_keypoint_pipelines(tiny):
-    leaf = find('moganet-t_8xb32')
+    leaf = find('moganet-t_8xb32-210e_coco-256x192')
     _, train = load(leaf, 'train', tiny)
     sample = train[0]
     assert sample['inputs'].shape == (3, 256, 192)

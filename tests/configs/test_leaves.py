@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from .leaves import BENCHMARKS, CONFIGS, LEAVES, TASKS, TINY, read
+from moganet.models.backbones import VARIANTS
+
+from .leaves import BENCHMARKS, CONFIGS, LEAVES, TASKS, TINY, arch_of, read
 
 # One part a field of the name; GPUs x batch may be left out, which means 8 x 2.
 _NAME = re.compile(r'^[a-z0-9-]+(_[a-z0-9-]+)*\.py$')
@@ -27,8 +29,8 @@ def test_form(leaf):
     assert cfg.default_scope == dict(zip(TASKS, ('mmpretrain', 'mmdet', 'mmseg', 'mmpose')))[leaf.split('/')[0]]
     backbone = cfg.model.backbone
     assert backbone.type == 'MogaNet'
-    # As the authors trained: nothing frozen, BN in training mode, the gate activated once.
-    assert not {'frozen_stages', 'norm_eval', 'norm_cfg', 'gate_act_twice'} & set(backbone)
+    # As the authors trained: nothing frozen, BN in training mode.
+    assert not {'frozen_stages', 'norm_eval', 'norm_cfg'} & set(backbone)
     for part in ('train', 'val', 'test'):
         assert cfg[f'{part}_dataloader'] and cfg[f'{part}_cfg'] is not None
 
@@ -46,22 +48,31 @@ def test_batch_in_the_name(leaf):
 def test_length_in_the_name(leaf):
     cfg = read(leaf)
     parts = re.search(r'[-_](\d+)(e|k|iter)_', leaf)
-    if '_1x_' in leaf:
-        assert cfg.train_cfg.max_epochs == 12
+    if leaf.endswith('x_coco.py'):
+        assert cfg.train_cfg.max_epochs == {'1x': 12, '3x': 36}[leaf[-10:-8]]
     elif parts and parts[2] == 'e':
         assert cfg.train_cfg.max_epochs == int(parts[1])
     elif parts:
         assert cfg.train_cfg.max_iters == int(parts[1]) * {'k': 1000, 'iter': 1}[parts[2]]
     else:
-        # ImageNet's names leave out the usual 300 epochs; timm adds 10 at the lowest rate.
-        assert leaf.endswith('8xb128_in1k.py') and cfg.train_cfg.max_epochs == 310
+        # ImageNet's names leave out the recipe's usual length; timm adds 10 epochs at the lowest rate to its 300.
+        recipe = re.search(r'xb\d+(?:-([\w-]+))?_in1k(-\d+px)?\.py$', leaf)[1]
+        assert cfg.train_cfg.max_epochs == {None: 310, 'refined': 300, 'rsb-a3': 100}[recipe]
 
 
 @pytest.mark.parametrize('leaf', LEAVES)
-def test_arch_in_the_name(leaf):
-    cfg = read(leaf)
-    short = re.search(r'moganet-(\w+?)_', leaf)[1]
-    assert cfg.model.backbone.arch == {'t': 'tiny', 'xt': 'xtiny'}.get(short, short)
+def test_widths_fit_the_arch_in_the_name(leaf):
+    model = read(leaf).model
+    assert model.backbone.arch == arch_of(leaf)
+    widths = list(VARIANTS[arch_of(leaf)].embed_dims)
+    neck = model.get('neck') or {}
+    if neck.get('type') == 'FPN':
+        assert neck.in_channels == widths
+    elif 'decode_head' in model:
+        assert model.decode_head.in_channels == widths and model.auxiliary_head.in_channels == widths[2]
+    else:
+        last = model.backbone.get('out_indices', [3])[-1]
+        assert model.head.in_channels == widths[last]
 
 
 @pytest.mark.parametrize('leaf', TINY)

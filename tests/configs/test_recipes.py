@@ -35,7 +35,7 @@ def timm_cosine(epoch):
 
 
 def test_imagenet_rates_are_timms():
-    found = rates(read(find('moganet-tiny_8xb128_in1k')), 310, by_epoch=True)
+    found = rates(read(find('moganet-tiny_8xb128_in1k.py')), 310, by_epoch=True)
     # The cosine already runs during the warm-up here, which lowers the rate by at most 0.07 %; the floor is reached
     # through products of ratios, so it is held to 1 % of itself.
     assert found[:300] == pytest.approx([timm_cosine(epoch) for epoch in range(300)], rel=1e-3, abs=1e-8)
@@ -43,10 +43,10 @@ def test_imagenet_rates_are_timms():
 
 
 def test_coco_rates():
-    cfg = read(find('mask-rcnn_moganet-t'))
+    cfg = read(find('mask-rcnn_moganet-t_fpn_1x'))
     found = rates(cfg, 600, by_epoch=False)
     assert found[0] == pytest.approx(2e-7) and found[-1] == pytest.approx(2e-4)
-    for leaf, peak in (('mask-rcnn_moganet-t', 2e-4), ('retinanet_moganet-t', 1e-4)):
+    for leaf, peak in (('mask-rcnn_moganet-t_fpn_1x', 2e-4), ('retinanet_moganet-t', 1e-4)):
         by_epoch = rates(read(find(leaf)), 12, by_epoch=True)
         assert [by_epoch[epoch] for epoch in (0, 7, 8, 10, 11)] == pytest.approx(
             [peak, peak, peak / 10, peak / 10, peak / 100])
@@ -68,13 +68,13 @@ def test_sem_fpn_rates():
 
 
 def test_pose_rates():
-    cfg = read(find('moganet-t_8xb32'))
+    cfg = read(find('moganet-t_8xb32-210e_coco-256x192'))
     assert rates(cfg, 600, by_epoch=False)[-1] == pytest.approx(1e-3)
     by_epoch = rates(cfg, 210, by_epoch=True)
     assert [by_epoch[epoch] for epoch in (169, 170, 199, 200)] == pytest.approx([1e-3, 1e-4, 1e-4, 1e-5])
 
 
-@pytest.mark.parametrize('leaf, decay', [('moganet-xtiny_8xb128', 0.03), ('moganet-tiny_8xb128', 0.04)])
+@pytest.mark.parametrize('leaf, decay', [('moganet-xtiny_8xb128_in1k.py', 0.03), ('moganet-tiny_8xb128_in1k.py', 0.04)])
 def test_imagenet_decay_is_timms_rule(leaf, decay):
     """Tensors of one axis are spared; layer scales and decompositions' scales, of four axes, are not."""
     cfg = read(find(leaf))
@@ -86,7 +86,8 @@ def test_imagenet_decay_is_timms_rule(leaf, decay):
 
 
 @pytest.mark.parametrize(
-    'leaf, decay', [('retinanet_moganet-t', 0.05), ('mask-rcnn_moganet-t', 0.05), ('moganet-t_upernet', 0.01)])
+    'leaf, decay',
+    [('retinanet_moganet-t', 0.05), ('mask-rcnn_moganet-t_fpn_1x', 0.05), ('moganet-t_upernet', 0.01)])
 def test_dense_decay_goes_by_name(leaf, decay):
     """Spared: names with `norm` or `scale`. Not spared: biases of convolutions, the stem's norms, the heads' norms."""
     cfg = read(find(leaf))
@@ -103,7 +104,7 @@ def test_dense_decay_goes_by_name(leaf, decay):
     assert all(value == decay for name, value in found.items() if not name.startswith('backbone.'))
 
 
-@pytest.mark.parametrize('leaf, decay', [('moganet-t_sem-fpn', 1e-4), ('moganet-t_8xb32', 0)])
+@pytest.mark.parametrize('leaf, decay', [('moganet-t_sem-fpn', 1e-4), ('moganet-t_8xb32-210e_coco-256x192', 0)])
 def test_decay_without_exceptions(leaf, decay):
     cfg = read(find(leaf))
     assert set(decays(cfg, build_model(cfg)).values()) == {decay}
@@ -113,7 +114,7 @@ def test_imagenet_augmentation():
     """rand-m7-mstd0.5-inc1, erasing 0.25, crops of 8 % to all, bilinear or bicubic with equal odds."""
     from mmengine.registry import TRANSFORMS
 
-    cfg = read(find('moganet-tiny_8xb128_in1k'))
+    cfg = read(find('moganet-tiny_8xb128_in1k.py'))
     crops, randoms = (TRANSFORMS.build(step) for step in cfg.train_pipeline if step.type == 'RandomChoice')
     assert crops.prob is None and randoms.prob is None
     crop = [choice.transforms[0] for choice in crops.transforms]
@@ -130,13 +131,13 @@ def test_imagenet_augmentation():
 
 
 def test_imagenet_processes_draw_for_themselves():
-    randomness = read(find('moganet-tiny_8xb128_in1k')).randomness
+    randomness = read(find('moganet-tiny_8xb128_in1k.py')).randomness
     assert randomness.seed == 42 and randomness.diff_rank_seed is True
 
 
 def test_imagenet_head_starts_small():
     torch.manual_seed(0)
-    model = build_model(read(find('moganet-tiny_8xb128')))
+    model = build_model(read(find('moganet-tiny_8xb128_in1k.py')))
     model.init_weights()
     weight = model.head.fc.weight
     # 256,000 draws: the sample's deviation is within 1 % of 0.02.
@@ -145,7 +146,7 @@ def test_imagenet_head_starts_small():
 
 def test_imagenet_targets():
     """Label smoothing as timm's: 0.1 spread over all classes, and mixing of every batch."""
-    cfg = read(find('moganet-tiny_8xb128'))
+    cfg = read(find('moganet-tiny_8xb128_in1k.py'))
     model = build_model(cfg)
     augments = model.data_preprocessor.batch_augments.augments
     assert [type(augment).__name__ for augment in augments] == ['Mixup', 'CutMix']
@@ -168,7 +169,7 @@ def test_segmentation_norms():
 
 
 def test_pose_settings():
-    cfg = read(find('moganet-t_8xb32'))
+    cfg = read(find('moganet-t_8xb32-210e_coco-256x192'))
     __import__('mmpose.datasets')
     from mmengine.registry import TRANSFORMS
 

@@ -94,6 +94,10 @@ def test_what_builders_take_out_is_no_unknown_argument() -> None:
         custom_hooks=[{'type': 'EMAHook', 'momentum': 1e-4, 'priority': 'HIGH'}],
     )
     _check(optim_wrapper={'constructor': 'Mine', 'paramwise_cfg': {'num_layers': 12}, 'optimizer': {'type': 'SGD'}})
+    ours = {'constructor': 'LayerWiseDecayOptimWrapperConstructor', 'optimizer': {'type': 'SGD', 'lr': 1}}
+    _check(optim_wrapper={**ours, 'paramwise_cfg': {'layer_decay_rate': 0.8}})
+    with pytest.raises(KeyError, match="no key 'decay_rate'; did you mean 'layer_decay_rate'"):
+        _check(optim_wrapper={**ours, 'paramwise_cfg': {'decay_rate': 0.8}})
 
 
 def test_types_of_a_base_from_this_package_are_those_of_the_configs_toolbox() -> None:
@@ -184,3 +188,23 @@ def test_options_are_merged(tmp_path: Path) -> None:
     assert cfg.model.backbone.arch == 'small' and cfg.param_scheduler[0].end == 5
     with pytest.raises(ValueError, match='--cfg-options cannot be merged'):
         read_config(str(tmp_path / 'leaf.py'), {'param_scheduler.7.end': 5})
+
+
+def test_no_toolbox_has_one_of_our_names() -> None:
+    """What is registered here is in MMEngine's root registries, and a toolbox's own of the same name would hide it."""
+    ours = {
+        name
+        for registry in config_check.scope_registries('mmengine')
+        for name, cls in registry.module_dict.items()
+        if cls.__module__.startswith('moganet')
+    }
+    assert {'MogaNet', 'PictureHook', 'DumpSegResults', 'LayerWiseDecayOptimWrapperConstructor'} <= ours
+    for toolbox in config_check.TOOLBOXES:
+        config_check.import_toolbox(toolbox)
+        theirs = {
+            name
+            for registry in config_check.scope_registries(toolbox)
+            for name, cls in registry.module_dict.items()
+            if not cls.__module__.startswith(('moganet', 'mmengine', 'torch'))
+        }
+        assert len(theirs) > 50 and not ours & theirs, toolbox

@@ -90,21 +90,29 @@ def header(model: Model) -> list[str]:
             f'Size: {size_of(model)}. Processes: {data["Processes"]}, batch {each} each.',
         ]
     else:
-        recipe, released = model['Recipe'], model['Released']
+        recipe = model['Recipe']
         precision = f', in {recipe["Precision"]}: --amp {recipe["Precision"]}' if 'Precision' in recipe else ''
-        ema = 'EMA' if released['EMA'] else 'no EMA'
         lines = [
-            f"Expected: {figures} on {data['Training Data']} (the authors' figures).",
+            f"Expected: {figures} on {data['Training Data']} (the authors' figures)."
+            if figures
+            else 'No result was published, and none is claimed.',
             f'Size: {size_of(model)}. GPUs: {data["Processes"]}, batch {each} each, memory {memory}.',
             f'Recipe: {recipe["Source"]} ({recipe["Framework"]}{precision}).',
-            f'Released weights: {model["Weights"].rsplit("/", 1)[-1]} '
-            f'(written by {released["Written By"]}, gate activated {released["Gate Activation"]}, {ema}).',
         ]
+        lines += [f'Released weights: {_described(released)}.' for released in model.get('Released', [])]
+        lines += [f'{key}: {model[key]}.' for key in ('Corrected', 'Note') if key in model]
     wrapped = [
         textwrap.wrap(line, 116, subsequent_indent='  ', break_on_hyphens=False, break_long_words=False)
         for line in lines
     ]
     return [FIRST_LINE] + [f'# {part}' for parts in wrapped for part in parts]
+
+
+def _described(released: dict[str, Any]) -> str:
+    """A released file's name, and what its tensors do not tell."""
+    ema = 'EMA' if released['EMA'] else 'no EMA'
+    gate = f'gate activated {released["Gate Activation"]}'
+    return f'{released["URL"].rsplit("/", 1)[-1]} (written by {released["Written By"]}, {gate}, {ema})'
 
 
 def with_header(text: str, model: Model) -> str:
@@ -131,15 +139,19 @@ def table(models: list[Model], kind: str, folder: str) -> list[str]:
         data, metrics = model['Metadata'], metrics_of(model)
         row = [f'[{model["Name"]}]({os.path.relpath(model["Config"], folder)})', _count(data['Parameters'], 1e6)]
         if kind == 'published':
-            row.append(_count(data['FLOPs'], 1e9))
+            row.append(_count(data['FLOPs'], 1e9) if 'FLOPs' in data else '-')
         row += [str(metrics.get(name, '-')) for name in names]
         if kind == 'published':
-            released = model['Released']
-            row += [f'[{released["Written By"]}]({model["Weights"]})', released['Gate Activation']]
+            released = model.get('Released', [])
+            row.append(', '.join(f'[{item["Written By"]}]({item["URL"]})' for item in released) or 'none')
+            row.append(', '.join(item['Gate Activation'] for item in released) or '-')
         else:
             row += [str(data.get('Training Minutes', '-')), data['Training Resources']]
         rows.append(row)
-    return ['| ' + ' | '.join(row) + ' |' for row in rows]
+    remarks = [
+        f'- `{model["Name"]}`: {model[key]}.' for model in chosen for key in ('Corrected', 'Note') if key in model
+    ]
+    return ['| ' + ' | '.join(row) + ' |' for row in rows] + ([''] + remarks if remarks else [])
 
 
 def with_tables(text: str, models: dict[str, list[Model]], path: str) -> str:

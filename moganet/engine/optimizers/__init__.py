@@ -1,5 +1,6 @@
-"""Optimizer wrappers that MMEngine lacks, in its root registry."""
+"""Optimizer wrappers, and constructors of them, that MMEngine lacks, in its root registry."""
 
 from .amp import CpuAmpOptimWrapper
+from .layer_decay import LayerWiseDecayOptimWrapperConstructor
 
-__all__ = ['CpuAmpOptimWrapper']
+__all__ = ['CpuAmpOptimWrapper', 'LayerWiseDecayOptimWrapperConstructor']

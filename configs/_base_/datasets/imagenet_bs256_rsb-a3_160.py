@@ -1,0 +1,6 @@
+# ImageNet-1K as in "ResNet strikes back", recipe A3: trained at 160 px, tested at 224 px of a short side of 236.
+_base_ = 'mmpretrain::_base_/datasets/imagenet_bs256_rsb_a3.py'
+
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].update(scale=160)
+train_dataloader = dict(num_workers=8, drop_last=True, dataset=dict(pipeline=train_pipeline))

@@ -1,0 +1,28 @@
+# Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
+# Expected: box AP 45.3, mask AP 40.7 on COCO 2017 (the authors' figures).
+# Size: 24.97 M parameters, 191.7 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
+# Recipe:
+#   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/mask_rcnn_moganet_t_fpn_mstrain_480-800_3x_coco.py
+#   (mmdet 2.26).
+# Released weights: mask_rcnn_moganet_t_fpn_mstrain_480-800_3x_coco.pth (written by mmdet 2.x, gate activated once, no
+#   EMA).
+
+_base_ = [
+    'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
+    '../_base_/datasets/coco_instance_ms-crop.py',
+    'mmdet::_base_/default_runtime.py',
+    '../_base_/default_runtime.py',
+    '../_base_/schedules/coco_3x_adamw.py',
+]
+checkpoint_file = ('https://github.com/Westlake-AI/MogaNet/releases/download/'
+                   'moganet-in1k-weights/moganet_tiny_sz224_8xbs128_ep300.pth.tar')
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='MogaNet',
+        arch='tiny',
+        drop_path_rate=0.1,
+        init_cfg=dict(type='Pretrained', checkpoint=checkpoint_file)),
+    neck=dict(in_channels=[32, 64, 128, 256]))
+optim_wrapper = dict(optimizer=dict(lr=2e-4))
