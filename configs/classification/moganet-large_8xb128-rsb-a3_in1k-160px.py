@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: Top 1 Accuracy 83.2 on ImageNet-1K (the authors' figures).
-# Size: 82.48 M parameters, 15.9 G multiply-adds at 224x224. GPUs: 8, batch 128 each, memory not published.
+# Size: 82.48 M parameters, 15.92 G multiply-adds at 224x224. GPUs: 8, batch 128 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/openmixup/blob/main/configs/classification/imagenet/moganet/moga_large_rsb_a3_sz160_8xb128_accu2_ep100.py
 #   (OpenMixup).

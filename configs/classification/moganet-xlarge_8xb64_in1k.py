@@ -1,10 +1,10 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: Top 1 Accuracy 85.1, Top 5 Accuracy 97.4 on ImageNet-1K (the authors' figures).
-# Size: 180.99 M parameters, 34.5 G multiply-adds at 224x224. GPUs: 8, batch 64 each, memory not published.
+# Size: 180.99 M parameters, 34.55 G multiply-adds at 224x224. GPUs: 8, batch 64 each, memory not published.
 # Recipe: https://github.com/Westlake-AI/MogaNet/blob/main/TRAINING.md (timm 0.6.12).
 # Released weights: moganet_xlarge_sz224_8xbs64_ep300.pth.tar (written by timm, gate activated once, EMA).
 # Released weights: moga_xlarge_ema_sz224_8xb32_accu2_ep300.pth (written by OpenMixup, gate activated twice, EMA).
-# Corrected: 180.99 M parameters, 180.8 in the authors' tables.
+# Corrected: 180.99 M parameters and 34.55 G multiply-adds, 180.8 and 34.5 in the authors' tables.
 # Note: OpenMixup trained with a batch of 1024 and a lowest rate of 1e-4.
 
 _base_ = './moganet-small_8xb128_in1k.py'

@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: box AP 52.6, mask AP 46.0 on COCO 2017 (the authors' figures).
-# Size: 101.22 M parameters, 851.6 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
+# Size: 101.22 M parameters, 851.65 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/cascade_mask_rcnn_moganet_b_fpn_giou_4conv1f_ms_3x_coco.py
 #   (mmdet 2.26).

@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: box AP 53.3, mask AP 46.1 on COCO 2017 (the authors' figures).
-# Size: 139.88 M parameters, 973.8 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
+# Size: 139.88 M parameters, 973.84 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/cascade_mask_rcnn_moganet_l_fpn_giou_4conv1f_ms_3x_coco.py
 #   (mmdet 2.26).

@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: box AP 49.0, mask AP 43.8 on COCO 2017 (the authors' figures).
-# Size: 63.38 M parameters, 373.1 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
+# Size: 63.38 M parameters, 373.07 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/mask_rcnn_moganet_base_fpn_1x_coco.py
 #   (mmdet 2.26).

@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: box AP 49.4, mask AP 44.2 on COCO 2017 (the authors' figures).
-# Size: 102.05 M parameters, 495.3 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
+# Size: 102.05 M parameters, 495.27 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/mask_rcnn_moganet_large_fpn_1x_coco.py
 #   (mmdet 2.26).

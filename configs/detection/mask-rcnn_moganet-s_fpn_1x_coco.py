@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: box AP 46.6, mask AP 42.2 on COCO 2017 (the authors' figures).
-# Size: 44.99 M parameters, 271.6 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
+# Size: 44.99 M parameters, 271.62 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/mask_rcnn_moganet_small_fpn_1x_coco.py
 #   (mmdet 2.26).

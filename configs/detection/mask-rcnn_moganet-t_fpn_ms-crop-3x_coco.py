@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: box AP 45.3, mask AP 40.7 on COCO 2017 (the authors' figures).
-# Size: 24.97 M parameters, 191.7 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
+# Size: 24.97 M parameters, 191.69 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/mask_rcnn_moganet_t_fpn_mstrain_480-800_3x_coco.py
 #   (mmdet 2.26).

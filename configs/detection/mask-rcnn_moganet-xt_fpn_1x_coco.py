@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: box AP 40.7, mask AP 37.6 on COCO 2017 (the authors' figures).
-# Size: 22.77 M parameters, 185.4 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
+# Size: 22.77 M parameters, 185.45 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/mask_rcnn_moganet_xtiny_fpn_1x_coco.py
 #   (mmdet 2.26).

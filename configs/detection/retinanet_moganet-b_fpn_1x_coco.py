@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: box AP 47.7 on COCO 2017 (the authors' figures).
-# Size: 53.47 M parameters, 354.5 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
+# Size: 53.47 M parameters, 354.48 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/retinanet_moganet_base_fpn_1x_coco.py
 #   (mmdet 2.26).

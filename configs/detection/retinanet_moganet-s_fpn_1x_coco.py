@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: box AP 45.8 on COCO 2017 (the authors' figures).
-# Size: 35.07 M parameters, 253 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
+# Size: 35.07 M parameters, 253.02 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/retinanet_moganet_small_fpn_1x_coco.py
 #   (mmdet 2.26).

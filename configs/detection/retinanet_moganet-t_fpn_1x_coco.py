@@ -1,11 +1,11 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: box AP 41.4 on COCO 2017 (the authors' figures).
-# Size: 14.47 M parameters, 173.4 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
+# Size: 14.47 M parameters, 173.46 G multiply-adds at 1280x800. GPUs: 8, batch 2 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/retinanet_moganet_tiny_fpn_1x_coco.py
 #   (mmdet 2.26).
 # Released weights: retinanet_moganet_tiny_fpn_1x_coco.pth (written by mmdet 2.x, gate activated once, no EMA).
-# Corrected: 14.47 M parameters, which the authors' table cuts to 14.4.
+# Corrected: 14.47 M parameters and 173.46 G multiply-adds, which the authors' table cuts to 14.4 and 173.4.
 
 _base_ = [
     'mmdet::_base_/models/retinanet_r50_fpn.py',

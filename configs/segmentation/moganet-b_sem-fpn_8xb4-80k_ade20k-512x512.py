@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: mIoU 49.3, mAcc 61.6 on ADE20K (the authors' figures).
-# Size: 47.48 M parameters, 293.6 G multiply-adds at 2048x512. GPUs: 8, batch 4 each, memory not published.
+# Size: 47.48 M parameters, 293.57 G multiply-adds at 2048x512. GPUs: 8, batch 4 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/segmentation/configs/sem_fpn/moganet/fpn_moganet_base_80k_ade20k.py
 #   (mmseg 0.29.1).

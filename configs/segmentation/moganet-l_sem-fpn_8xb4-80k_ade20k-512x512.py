@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: mIoU 50.2, mAcc 63.0 on ADE20K (the authors' figures).
-# Size: 86.15 M parameters, 418.7 G multiply-adds at 2048x512. GPUs: 8, batch 4 each, memory not published.
+# Size: 86.15 M parameters, 418.69 G multiply-adds at 2048x512. GPUs: 8, batch 4 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/segmentation/configs/sem_fpn/moganet/fpn_moganet_large_80k_ade20k.py
 #   (mmseg 0.29.1).

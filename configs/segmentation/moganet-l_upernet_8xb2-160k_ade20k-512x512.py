@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: mIoU 50.9, mAcc 63.5 on ADE20K (the authors' figures).
-# Size: 113.2 M parameters, 1176.1 G multiply-adds at 2048x512. GPUs: 8, batch 2 each, memory not published.
+# Size: 113.2 M parameters, 1176.12 G multiply-adds at 2048x512. GPUs: 8, batch 2 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/segmentation/configs/upernet/moganet/upernet_moganet_large_512x512_160k_ade20k.py
 #   (mmseg 0.29.1).

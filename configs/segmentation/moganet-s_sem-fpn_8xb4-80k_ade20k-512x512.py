@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: mIoU 47.7, mAcc 59.8 on ADE20K (the authors' figures).
-# Size: 29.09 M parameters, 189.7 G multiply-adds at 2048x512. GPUs: 8, batch 4 each, memory not published.
+# Size: 29.09 M parameters, 189.67 G multiply-adds at 2048x512. GPUs: 8, batch 4 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/segmentation/configs/sem_fpn/moganet/fpn_moganet_small_80k_ade20k.py
 #   (mmseg 0.29.1).

@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: mIoU 43.1, mAcc 55.4 on ADE20K (the authors' figures).
-# Size: 9.07 M parameters, 107.8 G multiply-adds at 2048x512. GPUs: 8, batch 4 each, memory not published.
+# Size: 9.07 M parameters, 107.83 G multiply-adds at 2048x512. GPUs: 8, batch 4 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/segmentation/configs/sem_fpn/moganet/fpn_moganet_tiny_80k_ade20k.py
 #   (mmseg 0.29.1).

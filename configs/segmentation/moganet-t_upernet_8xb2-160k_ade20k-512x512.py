@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: mIoU 43.7, mAcc 57.1 on ADE20K (the authors' figures).
-# Size: 33.13 M parameters, 862.4 G multiply-adds at 2048x512. GPUs: 8, batch 2 each, memory not published.
+# Size: 33.13 M parameters, 862.38 G multiply-adds at 2048x512. GPUs: 8, batch 2 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/segmentation/configs/upernet/moganet/upernet_moganet_tiny_512x512_160k_ade20k.py
 #   (mmseg 0.29.1).

@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # No result was published, and none is claimed.
-# Size: 214 M parameters. GPUs: 8, batch 2 each, memory not published.
+# Size: 214 M parameters, 1568.73 G multiply-adds at 2048x512. GPUs: 8, batch 2 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/segmentation/configs/upernet/moganet/upernet_moganet_xlarge_512x512_160k_ade20k.py
 #   (mmseg 0.29.1).

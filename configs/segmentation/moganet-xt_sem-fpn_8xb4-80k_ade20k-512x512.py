@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # Expected: mIoU 40.3, mAcc 52.4 on ADE20K (the authors' figures).
-# Size: 6.87 M parameters, 101.4 G multiply-adds at 2048x512. GPUs: 8, batch 4 each, memory not published.
+# Size: 6.87 M parameters, 101.44 G multiply-adds at 2048x512. GPUs: 8, batch 4 each, memory not published.
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/segmentation/configs/sem_fpn/moganet/fpn_moganet_xtiny_80k_ade20k.py
 #   (mmseg 0.29.1).
