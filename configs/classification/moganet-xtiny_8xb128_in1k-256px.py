@@ -7,13 +7,9 @@
 # Corrected: 2.956 M parameters, 2.97 in the authors' tables.
 # Note: TRAINING.md lists no XT at 256 px: the settings are the XT's at 224 px.
 
-_base_ = './moganet-xtiny_8xb128_in1k.py'
+_base_ = './moganet-tiny_8xb128_in1k-256px.py'
 
-train_pipeline, test_pipeline = _base_.train_pipeline, _base_.test_pipeline
-train_pipeline[1]['transforms'][0][0].update(scale=256)
-train_pipeline[1]['transforms'][1][0].update(scale=256)
-test_pipeline[1].update(scale=284)  # int(256 / 0.9)
-test_pipeline[2].update(crop_size=256)
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = val_dataloader
+model = dict(
+    backbone=dict(arch='xtiny', drop_path_rate=0.05),
+    head=dict(in_channels=192))
+optim_wrapper = dict(optimizer=dict(weight_decay=0.03))
