@@ -115,3 +115,14 @@ def test_an_entry_without_a_key(repo, tool, capsys):
     path.write_text(path.read_text().replace('      Processes: 8\n', ''))
     assert tool.main([], repo) == 2
     assert capsys.readouterr().err == "error: an entry of a metafile has no key 'Processes'\n"
+
+
+def test_a_row_of_ours_has_a_table_of_its_own(repo, tool):
+    """A note that begins with "ours: " takes a row out of the authors' table, and claims nothing."""
+    entry = tool.load_models(repo)['pose'][0]
+    assert tool.kind_of(entry) == 'published'
+    ours = {**entry, 'Note': 'ours: a trial', 'Results': []}
+    text = '\n'.join(tool.table([ours, entry], 'ours', 'configs/pose'))
+    assert text.count(entry['Name'] + '.py') == 1 and '| 8 x 32 |' in text and '72.1' not in text
+    assert '\n'.join(tool.table([ours, entry], 'published', 'configs/pose')).count(entry['Name'] + '.py') == 1
+    assert 'No result was published, and none is claimed.' in '\n'.join(tool.header(ours))

@@ -5,8 +5,9 @@ The numbers live in ``configs/<task>/metafile.yml`` alone. This script copies th
 
 - the comment block that opens ``configs/<task>/<leaf>.py``, up to its first blank line;
 - Markdown tables in ``README.md``, ``docs/*.md`` and ``configs/*/README.md``, between the lines
-  ``<!-- table: KIND TASK -->`` and ``<!-- end table -->``, where KIND is ``published`` (the authors' figures) or
-  ``measured`` (ours), and TASK is a folder of ``configs``.
+  ``<!-- table: KIND TASK -->`` and ``<!-- end table -->``, where KIND is ``published`` (rows of the authors' tables),
+  ``ours`` (rows that are in none of them, without a result) or ``measured`` (figures of this repository), and TASK is a
+  folder of ``configs``.
 
 ``--check`` writes nothing, prints the first line that differs in each stale file, and exits with 1.
 """
@@ -27,7 +28,7 @@ REPO = Path(__file__).resolve().parents[2]
 FIRST_LINE = '# Generated from metafile.yml by tools/misc/generate_docs.py; change it there.'
 BEGIN = re.compile(r'^<!-- table: (\w+) (\w+) -->$')
 END = '<!-- end table -->'
-KINDS = ('published', 'measured')
+KINDS = ('published', 'ours', 'measured')
 Model = dict[str, Any]
 
 
@@ -59,9 +60,11 @@ def load_models(repo: Path) -> dict[str, list[Model]]:
     return models
 
 
-def is_measured(model: Model) -> bool:
-    """Whether the model's figures were measured in this repository rather than published by the authors."""
-    return 'Measured' in model
+def kind_of(model: Model) -> str:
+    """Tell ``published`` (in the authors' tables), ``ours`` (in none of them) and ``measured`` (our figures) apart."""
+    if 'Measured' in model:
+        return 'measured'
+    return 'ours' if model.get('Note', '').startswith('ours: ') else 'published'
 
 
 def metrics_of(model: Model) -> dict[str, float]:
@@ -82,7 +85,7 @@ def header(model: Model) -> list[str]:
     figures = ', '.join(f'{name} {value}' for name, value in metrics_of(model).items())
     each = data['Batch Size'] // data['Processes']
     memory = f'{data["Training Memory (GB)"]} GB' if 'Training Memory (GB)' in data else 'not published'
-    if is_measured(model):
+    if kind_of(model) == 'measured':
         cost = f'{data.get("Training Minutes")} minutes on {data["Training Resources"]}'
         lines = [
             f'Measured here: {figures} on {data["Training Data"]}, after {cost}.' if figures else 'Not measured yet.',
@@ -127,24 +130,26 @@ def table(models: list[Model], kind: str, folder: str) -> list[str]:
 
     Args:
         models: one task's models.
-        kind: ``published`` or ``measured``.
+        kind: one of :data:`KINDS`.
         folder: where the Markdown file lies, relative to the repository, for the links to the configs.
     """
-    chosen = [model for model in models if is_measured(model) == (kind == 'measured')]
+    chosen = [model for model in models if kind_of(model) == kind]
     names = list(dict.fromkeys(name for model in chosen for name in metrics_of(model)))
-    head = ['config', 'params (M)', *(['MACs (G)'] if kind == 'published' else []), *names]
-    head += ['weights', 'gate activated'] if kind == 'published' else ['minutes', 'on']
+    head = ['config', 'params (M)', *([] if kind == 'measured' else ['MACs (G)']), *names]
+    head += {'published': ['weights', 'gate activated'], 'ours': ['GPUs x batch'], 'measured': ['minutes', 'on']}[kind]
     rows = [head, ['---'] * len(head)]
     for model in chosen:
         data, metrics = model['Metadata'], metrics_of(model)
         row = [f'[{model["Name"]}]({os.path.relpath(model["Config"], folder)})', _count(data['Parameters'], 1e6)]
-        if kind == 'published':
+        if kind != 'measured':
             row.append(_count(data['FLOPs'], 1e9) if 'FLOPs' in data else '-')
         row += [str(metrics.get(name, '-')) for name in names]
         if kind == 'published':
             released = model.get('Released', [])
             row.append(', '.join(f'[{item["Written By"]}]({item["URL"]})' for item in released) or 'none')
             row.append(', '.join(item['Gate Activation'] for item in released) or '-')
+        elif kind == 'ours':
+            row.append(f'{data["Processes"]} x {data["Batch Size"] // data["Processes"]}')
         else:
             row += [str(data.get('Training Minutes', '-')), data['Training Resources']]
         rows.append(row)
