@@ -23,7 +23,14 @@ _WRONG = {
     'faster-rcnn_r50_fpn_1x_voc0712-cocofmt.py': 'eval_mode',
     'bytetrack_yolox_x_8xb4-80e_crowdhuman-mot20train_test-mot20test.py': 'MOTChallengeMetrics',
     'bytetrack_yolox_x_8xb4-amp-80e_crowdhuman-mot20train_test-mot20test.py': 'MOTChallengeMetrics',
+    **{f'twins-{name}_in1k.py': "no key '_delete'" for name in (
+        'pcpvt-base_8xb128', 'pcpvt-large_16xb64', 'pcpvt-small_8xb128', 'svt-base_8xb128', 'svt-large_16xb64',
+        'svt-small_8xb128')},
 }
+# Types that mmpretrain registers only where the package transformers is installed, which is in no set of ours.
+_OPTIONAL = ('AutoModelForCausalLM', 'OPTForCausalLM', 'XBertLMHeadDecoder')
+if importlib.util.find_spec('transformers') is not None:
+    _OPTIONAL = ()
 
 
 def _configs(toolbox: str) -> list[Path]:
@@ -51,7 +58,7 @@ def test_configs_of_the_toolboxes_pass(toolbox: str) -> None:
             config_check.check_top_level(list(cfg.keys()))
             config_check.check_types(cfg, cfg.get('default_scope') or toolbox)
         except (KeyError, ValueError) as error:
-            if _WRONG.get(path.name, '?') not in str(error):
+            if not any(known in str(error) for known in (*_OPTIONAL, _WRONG.get(path.name, '?'))):
                 refused.append(f'{path.name}: {error}')
     assert read > 100
     assert not refused, '\n'.join(refused)
