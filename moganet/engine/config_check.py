@@ -15,7 +15,8 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ..compat import quiet_import
-from ..models.old_names import OLD_ARGUMENTS
+from ..models import MogaNet
+from ..models.old_names import unknown_argument
 from ..registry import SCOPE as OWN_SCOPE
 from .names import did_you_mean, slips
 from .optimizers import LayerWiseDecayOptimWrapperConstructor
@@ -239,10 +240,7 @@ class _TypeTable:
 
 
 def _check_arguments(place: str, node: dict[str, Any], classes: list[Any]) -> None:
-    """Refuse an argument that no class of this name takes.
-
-    The names of MogaNet's old code are left to the backbone, which tells what replaces each.
-    """
+    """Refuse an argument that no class of this name takes."""
     if not classes or not _BUILT_PLAINLY.search(place):
         return
     allowed: set[str] = set(_TAKEN_OUT.get(re.split(r'[.\[]', place)[0], ()))
@@ -251,9 +249,11 @@ def _check_arguments(place: str, node: dict[str, Any], classes: list[Any]) -> No
         if taken is None:
             return
         allowed |= taken
-    for key in node:
-        if key not in allowed and key not in _NO_ARGUMENTS and key not in OLD_ARGUMENTS:
-            raise KeyError(f'{place}: {node["type"]} has no argument {key!r}{did_you_mean(key, allowed)}')
+    unknown = [key for key in node if key not in allowed and key not in _NO_ARGUMENTS]
+    if unknown and MogaNet in classes:  # it tells what replaces the names of its old code, and what a base left
+        raise KeyError(f'{place}: {unknown_argument(unknown[0], allowed, unknown[1:])}')
+    if unknown:
+        raise KeyError(f'{place}: {node["type"]} has no argument {unknown[0]!r}{did_you_mean(unknown[0], allowed)}')
 
 
 def arguments_of(cls: Any, through_bases: bool) -> set[str] | None:

@@ -25,6 +25,7 @@ from .amp_option import apply_amp, mend_amp_on_cpu
 from .checkpoint_check import check_fit, check_resumable, latest_checkpoint, read_checkpoint, weights_of
 from .config_file import read_config
 from .data_check import check_data
+from .fit_check import check_fit_of_parts
 from .runner import ConsoleRunner
 from .tta import apply_tta
 from .work_dir import ensure_writable, ensure_writable_together
@@ -238,6 +239,7 @@ def _build_model(cfg: Any, scope: str) -> nn.Module:
             model: nn.Module = registry.build(described)
         except (TypeError, AssertionError, AttributeError, RuntimeError) as error:
             raise ValueError(f'the model cannot be built: {type(error).__name__}: {error}') from error
+        check_fit_of_parts(cfg, model)
     return model
 
 

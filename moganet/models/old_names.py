@@ -1,13 +1,16 @@
-"""Names of the authors' code for OpenMMLab 1.x, each refused with the name that replaces it.
+"""Arguments that MogaNet does not have, each refused with what to write in its place.
 
-That code took ``**kwargs``, so a misspelt or misplaced option was ignored in silence; several of its own configs
-lost their norm settings that way. Here nothing is ignored.
+The authors' code for OpenMMLab 1.x took ``**kwargs``, so a misspelt or misplaced option was ignored in silence; several
+of its own configs lost their norm settings that way. Here nothing is ignored: an old name is answered with the new one,
+and what is left of the backbone of a base config with the key that removes it.
 """
 
 from __future__ import annotations
 
+import difflib
 import functools
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Collection
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec('P')
@@ -32,23 +35,50 @@ OLD_ARGUMENTS = {
     'in_chans': "'in_channels'",
     'init_value': "'layer_scale_init_value'",
     'num_classes': "the toolbox's head: the backbone has no classifier",
-    'pretrained': "'init_cfg': init_cfg=dict(type='Pretrained', checkpoint=...)",
+    'pretrained': (
+        "'init_cfg': init_cfg=dict(type='Pretrained', checkpoint=...); a segmentor hands its own key on to "
+        'the backbone, so a base that sets it needs model=dict(pretrained=None, ...)'
+    ),
     'stem_norm_cfg': "'norm_cfg', one for the whole network",
     'stem_norm_type': "'norm_cfg', one for the whole network",
 }
 
 
-def refuse_old_arguments(init: Callable[P, R]) -> Callable[P, R]:
-    """Make a constructor refuse the arguments of :data:`OLD_ARGUMENTS` by name, and keep its signature."""
+def refuse_unknown_arguments(init: Callable[P, R]) -> Callable[P, R]:
+    """Make a constructor refuse the arguments that it does not have in words that help, and keep its signature.
+
+    Python's own TypeError would name the argument, and not the line of the config that put it there.
+    """
+    allowed = [name for name in inspect.signature(init).parameters if name != 'self']
 
     @functools.wraps(init)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
-        for name in kwargs:
-            if name in OLD_ARGUMENTS:
-                raise ValueError(f'MogaNet has no argument {name!r}; in its place: {OLD_ARGUMENTS[name]}')
+        unknown = [name for name in kwargs if name not in allowed]
+        if unknown:
+            raise ValueError(unknown_argument(unknown[0], allowed, unknown[1:]))
         return init(*args, **kwargs)
 
     return checked
+
+
+def unknown_argument(name: str, allowed: Collection[str], others: Collection[str] = ()) -> str:
+    """Return the message for an argument that MogaNet does not have.
+
+    Args:
+        name: the argument.
+        allowed: those that it has.
+        others: what else was given and is unknown.
+    """
+    if name in OLD_ARGUMENTS:
+        return f'MogaNet has no argument {name!r}; in its place: {OLD_ARGUMENTS[name]}'
+    near = difflib.get_close_matches(name, allowed, n=1)
+    if near and not others:
+        return f'MogaNet has no argument {name!r}; did you mean {near[0]!r}?'
+    also = f' (nor {", ".join(others)})' if others else ''
+    return (
+        f'MogaNet has no argument {name!r}{also}; what a base config says of its own backbone is removed by '
+        f"backbone=dict(_delete_=True, type='MogaNet', ...); allowed: {', '.join(allowed)}"
+    )
 
 
 class RenamedBackbone:

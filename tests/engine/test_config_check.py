@@ -142,6 +142,14 @@ def test_types_of_a_base_from_this_package_are_those_of_the_configs_toolbox() ->
         ({'custom_hooks': [{'type': 'EarlyStoppingHook', 'monitr': 1}]}, "did you mean 'monitor'"),
         ({'param_scheduler': {'type': 'StepLR', 'step_sise': 1}}, "StepLR.*did you mean 'step_size'"),
         ({'val_cfg': {'fp61': True}}, "val_cfg: ValLoop has no argument 'fp61'; did you mean 'fp16'"),
+        (
+            {'model': {'type': 'ImageClassifier', 'backbone': {'type': 'MogaNet', 'depth': 50, 'style': 'pytorch'}}},
+            r"model.backbone: MogaNet has no argument 'depth' \(nor style\).*_delete_=True",
+        ),
+        (
+            {'model': {'type': 'ImageClassifier', 'backbone': {'type': 'MogaNet', 'attn_force_fp32': True}}},
+            "model.backbone: MogaNet has no argument 'attn_force_fp32'; in its place: 'gate_fp32'",
+        ),
     ],
 )
 def test_unknown_names_are_refused_with_the_nearest(parts: dict[str, Any], told: str) -> None:

@@ -143,13 +143,39 @@ def test_old_arguments_get_the_new_name(name: str, value: Any, new: str) -> None
         MODELS.build({'type': 'MogaNet', name: value})
 
 
+@pytest.mark.parametrize(
+    ('left', 'told'),
+    [
+        (dict(depth=50), r"no argument 'depth'; .*backbone=dict\(_delete_=True, type='MogaNet'"),
+        (dict(depth=50, num_stages=4, style='pytorch'), r"'depth' \(nor num_stages, style\); .*_delete_=True"),
+        (dict(drop_path=0.1), "no argument 'drop_path'; did you mean 'drop_path_rate'"),
+        (dict(pretrained='x.pth'), r'model=dict\(pretrained=None'),
+    ],
+)
+def test_what_a_base_left_is_refused_with_the_key_that_removes_it(left: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        MODELS.build(dict(type='MogaNet', arch='tiny', **left))
+
+
+def test_channels_and_strides_are_told_by_class_and_model() -> None:
+    assert MogaNet.out_channels == {name: variant.embed_dims for name, variant in VARIANTS.items()}
+    assert MogaNet.out_channels['tiny'] == (32, 64, 128, 256) and MogaNet.out_strides == (4, 8, 16, 32)
+    with pytest.raises(TypeError):
+        MogaNet.out_channels['tiny'] = (1, 2, 3, 4)  # type: ignore[index]
+    for indices in ((0, 1, 2, 3), (1, 3), -1):
+        model = MogaNet(SMALL, in_channels=1, out_indices=indices).eval()
+        maps = model(torch.zeros(1, 1, 64, 96))
+        assert tuple(found.shape[1] for found in maps) == model.out_channels
+        assert [(64 // stride, 96 // stride) for stride in model.out_strides] == [found.shape[2:] for found in maps]
+
+
 def test_old_class_name_gets_the_new_name() -> None:
     with pytest.raises(ValueError, match="type='MogaNet' in place of type='MogaNet_feat'"):
         MODELS.build(dict(type='MogaNet_feat', arch='tiny'))
 
 
 def test_unknown_argument_is_an_error_and_the_signature_is_visible() -> None:
-    with pytest.raises(TypeError, match='drop_path'):
+    with pytest.raises(ValueError, match='drop_path'):
         MogaNet('tiny', drop_path=0.1)  # type: ignore[call-arg]
     parameters = inspect.signature(MogaNet).parameters
     assert 'gate_act_twice' in parameters

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, overload
 
 import torch
 from mmengine.model import BaseModule
@@ -21,9 +21,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..layers import ConvPatchEmbed, MogaBlock, StemPatchEmbed
 from ..layers.build import build_norm
 from ..layers.depthwise import to_fast_layout
-from ..old_names import RenamedBackbone, refuse_old_arguments
+from ..old_names import RenamedBackbone, refuse_unknown_arguments
 
 NUM_STAGES = 4
+STRIDES = (4, 8, 16, 32)
 
 # A leaf for torch.fx, which looks such names up where they are called.
 torch.fx.wrap('to_fast_layout')
@@ -76,6 +77,28 @@ _ALIASES: Mapping[str, str] = MappingProxyType(
 )
 
 
+class _OutChannels:
+    """``MogaNet.out_channels``: of the class the widths of each variant's stages, of a model those of its maps."""
+
+    @overload
+    def __get__(self, model: None, owner: type) -> Mapping[str, tuple[int, ...]]: ...
+
+    @overload
+    def __get__(self, model: MogaNet, owner: type) -> tuple[int, ...]: ...
+
+    def __get__(self, model: MogaNet | None, owner: type) -> Mapping[str, tuple[int, ...]] | tuple[int, ...]:
+        if model is None:
+            return MappingProxyType({name: variant.embed_dims for name, variant in VARIANTS.items()})
+        return tuple(model.variant.embed_dims[stage] for stage in model.out_indices)
+
+
+class _OutStrides:
+    """``MogaNet.out_strides``: of the class the strides of the four stages, of a model those of its maps."""
+
+    def __get__(self, model: MogaNet | None, owner: type) -> tuple[int, ...]:
+        return STRIDES if model is None else tuple(STRIDES[stage] for stage in model.out_indices)
+
+
 @MODELS.register_module()
 class MogaNet(BaseModule):
     """MogaNet backbone for every OpenMMLab toolbox.
@@ -100,11 +123,19 @@ class MogaNet(BaseModule):
             function: it must be what the weights were trained with.
         init_cfg: MMEngine's initialisation config, such as ``dict(type='Pretrained', checkpoint=...)``.
 
+    Attributes:
+        out_channels: channels of each map that a model returns; of the class, as ``MogaNet.out_channels['tiny']``,
+            those of the four stages of each variant.
+        out_strides: by how much each map is smaller than the picture; of the class, ``(4, 8, 16, 32)``.
+
     Raises:
-        ValueError: an unknown or incomplete arch, or an argument out of its range.
+        ValueError: an unknown or incomplete arch, an argument that is unknown or out of its range.
     """
 
-    @refuse_old_arguments
+    out_channels = _OutChannels()
+    out_strides = _OutStrides()
+
+    @refuse_unknown_arguments
     def __init__(
         self,
         arch: str | Mapping[str, Any] = 'tiny',
