@@ -4,6 +4,8 @@
 # Recipe: https://github.com/Westlake-AI/MogaNet/blob/main/TRAINING.md (timm 0.6.12).
 # Released weights: moganet_base_sz224_8xbs128_ep300.pth.tar (written by timm, gate activated once, EMA).
 # Released weights: moga_base_ema_sz224_8xb128_ep300.pth (written by OpenMixup, gate activated twice, EMA).
+# Released weights: moganet-base_3rdparty_8xb128_in1k.pth (written by mmpretrain port, how often the gate is activated
+#   unknown, EMA unknown).
 # Corrected: 43.72 M parameters, 43.9 in the authors' tables.
 # Note: without EMA the authors report 84.2.
 

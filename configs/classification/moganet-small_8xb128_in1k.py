@@ -6,6 +6,8 @@
 # Released weights: moga_small_ema_sz224_8xb128_ep300.pth (written by OpenMixup, gate activated twice, EMA).
 # Released weights: moga_small_ema_sz224_8xb128_no_forcefp32_ep300.pth (written by OpenMixup, gate activated once,
 #   EMA).
+# Released weights: moganet-small_3rdparty_8xb128_in1k.pth (written by mmpretrain port, how often the gate is
+#   activated unknown, EMA unknown).
 
 _base_ = './moganet-tiny_8xb128_in1k.py'
 

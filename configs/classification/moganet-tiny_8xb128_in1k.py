@@ -4,6 +4,10 @@
 # Recipe: https://github.com/Westlake-AI/MogaNet/blob/main/TRAINING.md (timm 0.6.12, in fp16: --amp fp16).
 # Released weights: moganet_tiny_sz224_8xbs128_ep300.pth.tar (written by timm, gate activated once, no EMA).
 # Released weights: moga_tiny_sz224_8xb128_fp16_ep300.pth (written by OpenMixup, gate activated twice, no EMA).
+# Released weights: moganet-tiny_3rdparty_8xb128_in1k.pth (written by mmpretrain port, how often the gate is activated
+#   unknown, EMA unknown).
+# Note: the mmpretrain port reports 77.24 for its file, not 79.0: another file, or another gate; the first one is to
+#   be preferred.
 
 _base_ = [
     'mmpretrain::_base_/default_runtime.py',

@@ -4,6 +4,8 @@
 # Recipe: https://github.com/Westlake-AI/MogaNet/blob/main/TRAINING.md (timm 0.6.12).
 # Released weights: moganet_xlarge_sz224_8xbs64_ep300.pth.tar (written by timm, gate activated once, EMA).
 # Released weights: moga_xlarge_ema_sz224_8xb32_accu2_ep300.pth (written by OpenMixup, gate activated twice, EMA).
+# Released weights: moganet-xlarge_3rdparty_16xb32_in1k.pth (written by mmpretrain port, how often the gate is
+#   activated unknown, EMA unknown).
 # Corrected: 180.99 M parameters and 34.55 G multiply-adds, 180.8 and 34.5 in the authors' tables.
 # Note: OpenMixup trained with a batch of 1024 and a lowest rate of 1e-4.
 

@@ -4,6 +4,8 @@
 # Recipe: https://github.com/Westlake-AI/MogaNet/blob/main/TRAINING.md (timm 0.6.12, in fp16: --amp fp16).
 # Released weights: moganet_xtiny_sz224_8xbs128_ep300.pth.tar (written by timm, gate activated once, no EMA).
 # Released weights: moga_xtiny_sz224_8xb128_fp16_ep300.pth (written by OpenMixup, gate activated twice, no EMA).
+# Released weights: moganet-xtiny_3rdparty_8xb128_in1k.pth (written by mmpretrain port, how often the gate is
+#   activated unknown, EMA unknown).
 # Corrected: 2.956 M parameters, 2.97 in the authors' tables.
 
 _base_ = './moganet-tiny_8xb128_in1k.py'

@@ -113,8 +113,9 @@ def header(model: Model) -> list[str]:
 
 def _described(released: dict[str, Any]) -> str:
     """A released file's name, and what its tensors do not tell."""
-    ema = 'EMA' if released['EMA'] else 'no EMA'
-    gate = f'gate activated {released["Gate Activation"]}'
+    ema = {True: 'EMA', False: 'no EMA'}.get(released['EMA'], 'EMA unknown')
+    times = released['Gate Activation']
+    gate = 'how often the gate is activated unknown' if times == 'unknown' else f'gate activated {times}'
     return f'{released["URL"].rsplit("/", 1)[-1]} (written by {released["Written By"]}, {gate}, {ema})'
 
 
