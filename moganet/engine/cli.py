@@ -87,13 +87,25 @@ def train_parser() -> argparse.ArgumentParser:
 def flops_parser() -> argparse.ArgumentParser:
     """Return the parser of ``tools/analysis_tools/get_flops.py``."""
     purpose = 'Count parameters and multiply-adds of the model that a config describes.'
-    parser = _parser('tools/analysis_tools/get_flops.py', purpose)
+    parser = inspection_parser('tools/analysis_tools/get_flops.py', purpose)
     add = parser.add_argument
     shape_help = "default: the tables' own, 1280 800 for detection, 2048 512 for segmentation, else the test size"
     add('--shape', nargs=2, type=int, metavar=('HEIGHT', 'WIDTH'), help=shape_help)
     counter_help = "authors: mmcv 1.x's rules, by which MogaNet's tables were made; mmengine: today's toolboxes'"
     add('--counter', choices=COUNTERS, default='authors', help=counter_help)
-    add('--cfg-options', nargs='+', action=_CfgOptions, default={}, metavar='KEY=VALUE', help='changes to the config')
+    return parser
+
+
+def inspection_parser(name: str, purpose: str) -> argparse.ArgumentParser:
+    """Return the parser of a tool that looks at a config and takes ``--cfg-options``.
+
+    Args:
+        name: the tool's path in the repository.
+        purpose: what it does, for ``--help``.
+    """
+    parser = _parser(name, purpose)
+    changes = {'action': _CfgOptions, 'default': {}, 'metavar': 'KEY=VALUE', 'help': 'changes to the config'}
+    parser.add_argument('--cfg-options', nargs='+', **changes)
     return parser
 
 

@@ -11,6 +11,29 @@ from . import config_check
 from .names import missing_file
 
 
+def read_checked(path: str, options: dict[str, Any], needed: tuple[str, ...], purpose: str) -> tuple[Any, str]:
+    """Read a config, import its toolbox and check every type and argument that it names.
+
+    Args:
+        path: the file.
+        options: ``--cfg-options``.
+        needed: top-level keys that must be there.
+        purpose: what they are needed for, in a word.
+
+    Returns:
+        The config and its toolbox's scope.
+
+    Raises:
+        ValueError, KeyError, FileNotFoundError: as the checks say.
+    """
+    cfg = read_config(path, options)
+    config_check.require_keys(cfg, needed, purpose)
+    scope = cfg.get('default_scope') or 'mmengine'
+    config_check.import_toolbox(scope)
+    config_check.check_types(cfg, scope)
+    return cfg, scope
+
+
 def read_config(path: str, options: dict[str, Any]) -> Any:
     """Read a config, merge ``--cfg-options`` into it and check its top-level keys.
 

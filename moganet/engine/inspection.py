@@ -1,4 +1,4 @@
-"""Configs that are looked at and not run."""
+"""Configs that are looked at and not trained."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from mmengine.registry import init_default_scope
 
 from .. import compat
 from ..analysis import Complexity, count
-from . import config_check
-from .config_file import read_config
+from .config_file import read_checked, read_config
+from .model_build import build_checked
 
 
 def count_config(path: str, options: dict[str, Any], shape: tuple[int, int] | None, counter: str) -> Complexity:
@@ -27,13 +27,41 @@ def count_config(path: str, options: dict[str, Any], shape: tuple[int, int] | No
     compat.silence_noise()
     if shape is not None and min(shape) < 1:
         raise ValueError(f'--shape {shape[0]} {shape[1]}: height and width of at least 1 pixel are needed')
-    cfg = read_config(path, options)
-    config_check.require_keys(cfg, ('model',), 'counting')
-    scope = cfg.get('default_scope') or 'mmengine'
-    config_check.import_toolbox(scope)
-    config_check.check_types(cfg, scope)
+    cfg, scope = read_checked(path, options, ('model',), 'counting')
     init_default_scope(scope)
     try:
         return count(cfg, shape, counter)
     except (TypeError, AttributeError, NotImplementedError) as error:
         raise ValueError(f'{path}: its model cannot be counted: {type(error).__name__}: {error}') from error
+
+
+def check_config(path: str, options: dict[str, Any]) -> str:
+    """Check a config, of ours or of a toolbox, as ``tools/train.py`` does before it starts; data are not looked for.
+
+    Every type and argument that it names is looked up, the model is built, and its neck and heads are compared with
+    what a MogaNet gives them.
+
+    Args:
+        path: the config file.
+        options: ``--cfg-options``.
+
+    Returns:
+        One line that says what was found.
+
+    Raises:
+        ValueError, KeyError, FileNotFoundError: what is wrong, told in one line with the nearest valid name.
+    """
+    compat.silence_noise()
+    cfg, scope = read_checked(path, options, ('model',), 'a check')
+    model = build_checked(cfg, scope)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return f'{path}: a {type(model).__name__} of {scope}, {parameters:,} parameters, nothing wrong'
+
+
+def config_text(path: str, options: dict[str, Any]) -> str:
+    """Return a config with its bases and ``--cfg-options`` merged, as the text of a config file.
+
+    Raises:
+        ValueError, KeyError, FileNotFoundError: it cannot be read.
+    """
+    return str(read_config(path, options).pretty_text)

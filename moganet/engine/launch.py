@@ -7,25 +7,23 @@ folder is made or a process group started; their errors are the user's and are t
 from __future__ import annotations
 
 import os
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.registry import MODELS, RUNNERS
+from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import nn
 
 from .. import compat
 from ..evaluation.metrics import DumpSegResults
 from ..models import MogaNet
-from . import config_check
 from .amp_option import apply_amp, mend_amp_on_cpu
 from .checkpoint_check import check_fit, check_resumable, latest_checkpoint, read_checkpoint, weights_of
-from .config_file import read_config
+from .config_file import read_checked
 from .data_check import check_data
-from .fit_check import check_fit_of_parts
+from .model_build import build_checked
 from .runner import ConsoleRunner
 from .tta import apply_tta
 from .work_dir import ensure_writable, ensure_writable_together
@@ -96,7 +94,7 @@ def prepare_training(options: TrainOptions) -> Plan:
     if options.auto_scale_lr:
         _auto_scale_lr(cfg)
     check_data(cfg, ('train',) if cfg.get('val_cfg') is None else ('train', 'val'))
-    model = _build_model(cfg, scope)
+    model = build_checked(cfg, scope)
     _check_pretrained(model)
     notes += _resume(cfg, options.resume or _configured_resume(cfg), model)
     if not cfg.resume and _is_local(cfg.get('load_from')):
@@ -116,7 +114,7 @@ def prepare_testing(options: TestOptions) -> Plan:
         raise ValueError(f'--out {options.out}: predictions are written as a pickle; give a name that ends in .pkl')
     cfg, scope, notes = _common(options, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'testing')
     check_data(cfg, ('test',))
-    model = _build_model(cfg, scope)
+    model = build_checked(cfg, scope)
     if _is_local(options.checkpoint):
         check_fit(model, weights_of(read_checkpoint(options.checkpoint)), options.checkpoint)
     cfg.load_from, cfg.resume = options.checkpoint, False
@@ -148,18 +146,12 @@ def _common(options: RunOptions, needed: tuple[str, ...], purpose: str) -> tuple
     """Read and check a config, and put in what training and testing share."""
     compat.silence_noise()
     _check_processes(options.launcher)
-    cfg = read_config(options.config, options.cfg_options)
-    config_check.require_keys(cfg, needed, purpose)
-    scope = cfg.get('default_scope') or 'mmengine'
-    config_check.import_toolbox(scope)
-    config_check.check_types(cfg, scope)
+    cfg, scope = read_checked(options.config, options.cfg_options, needed, purpose)
     cfg.launcher = options.launcher
     work_dir = options.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(options.config).stem)
     cfg.work_dir = os.path.expanduser(work_dir)  # bash leaves `--work-dir=~/run` as it is
     _randomness(cfg, options)
     _loaders(cfg, scope)
-    if 'preprocess_cfg' in cfg:  # mmpose's train.py does the same
-        cfg.model.setdefault('data_preprocessor', cfg.preprocess_cfg)
     notes: list[str] = []
     if compat.on_cpu():
         compat.cpu_dataloaders(cfg)
@@ -223,24 +215,6 @@ def _auto_scale_lr(cfg: Any) -> None:
             ' give it by --cfg-options auto_scale_lr.base_batch_size=N'
         )
     cfg.auto_scale_lr = {**scaling, 'enable': True}
-
-
-def _build_model(cfg: Any, scope: str) -> nn.Module:
-    """Build the model once for its errors and its shapes; the Runner builds its own.
-
-    Raises:
-        ValueError, KeyError: the config describes no model.
-    """
-    described = deepcopy(cfg.model)
-    if cfg.get('data_preprocessor') is not None:
-        described.setdefault('data_preprocessor', deepcopy(cfg.data_preprocessor))
-    with MODELS.switch_scope_and_registry(scope) as registry:
-        try:
-            model: nn.Module = registry.build(described)
-        except (TypeError, AssertionError, AttributeError, RuntimeError) as error:
-            raise ValueError(f'the model cannot be built: {type(error).__name__}: {error}') from error
-        check_fit_of_parts(cfg, model)
-    return model
 
 
 def _check_pretrained(model: nn.Module) -> None:

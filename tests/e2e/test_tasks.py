@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,9 @@ import pytest
 from moganet.compat import LOG_FILE_ONLY, NOISE
 from moganet.engine.checkpoint_check import read_checkpoint
 
-from .tools import LEAVES, test, train
+from .tools import LEAVES, TOOLS, Leaf, run, test, train
+
+EVAL_METRIC = TOOLS / 'analysis_tools' / 'eval_metric.py'
 
 # Fewer runs for the second model of a task: each start of Python with a toolbox takes six seconds.
 RESUMED = ('classification', 'retinanet', 'sem-fpn', 'pose')
@@ -32,11 +35,13 @@ def test_train_resume_test(name: str, workplace: Path) -> None:
     last = Path((workplace / 'run' / 'last_checkpoint').read_text().strip())
     assert _iterations(last) == 2 * before
 
-    arguments = ('--work-dir', 'run', '--show-dir', 'pictures', '--tta', '--cfg-options', *leaf.options)
-    done = test(leaf.config, last, *arguments)
+    arguments = ('--work-dir', 'run', '--show-dir', 'pictures', '--tta', '--out', 'predictions.pkl')
+    done = test(leaf.config, last, *arguments, '--cfg-options', *leaf.options)
     assert '--tta: ' in done.stdout
-    assert f'{leaf.metric} ' in done.stdout.split('\nresult\n')[1]
+    result = done.stdout.split('\nresult\n')[1]
+    assert f'{leaf.metric} ' in result
     _check_pictures(workplace / 'pictures', leaf.pictures)
+    _check_metrics_of_saved(leaf, result)
 
 
 @pytest.mark.parametrize('name', sorted(set(LEAVES) - set(RESUMED)))
@@ -46,12 +51,21 @@ def test_train_test(name: str, workplace: Path) -> None:
     last = Path((workplace / 'run' / 'last_checkpoint').read_text().strip())
     arguments = ('--work-dir', 'run', '--show-dir', 'pictures', '--out', 'predictions.pkl')
     done = test(leaf.config, last, *arguments, '--cfg-options', *leaf.options)
-    assert f'{leaf.metric} ' in done.stdout.split('\nresult\n')[1]
+    result = done.stdout.split('\nresult\n')[1]
+    assert f'{leaf.metric} ' in result
     _check_pictures(workplace / 'pictures', leaf.pictures)
+    _check_metrics_of_saved(leaf, result)
     with open(workplace / 'predictions.pkl', 'rb') as file:
         predictions = pickle.load(file)
     assert len(predictions) == 2
     assert all('seg_logits' not in prediction for prediction in predictions)  # hundreds of megabytes each
+
+
+def _check_metrics_of_saved(leaf: Leaf, result: str) -> None:
+    """The saved predictions give the metrics that the test run printed, line by line."""
+    again = run(sys.executable, EVAL_METRIC, leaf.config, 'predictions.pkl', '--cfg-options', *leaf.options)
+    printed = [line for line in result.splitlines() if line.startswith(('coco/', 'accuracy/', 'mIoU', 'aAcc', 'mAcc'))]
+    assert printed and again.stdout.split('\nresult\n')[1].splitlines() == printed
 
 
 def _iterations(checkpoint: Path) -> int:

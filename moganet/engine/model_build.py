@@ -1,0 +1,35 @@
+"""Build the model of a config once, for its errors and its shapes; a Runner builds its own."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from mmengine.registry import MODELS
+from torch import nn
+
+from .fit_check import check_fit_of_parts
+
+
+def build_checked(cfg: Any, scope: str) -> nn.Module:
+    """Build a config's model, nothing loaded, and check that its parts fit each other.
+
+    Args:
+        cfg: the config, its types checked. The model gets its ``preprocess_cfg``, in place, as mmpose's train.py does.
+        scope: its toolbox.
+
+    Raises:
+        ValueError, KeyError: the config describes no model, or one whose parts do not fit.
+    """
+    if 'preprocess_cfg' in cfg:
+        cfg.model.setdefault('data_preprocessor', cfg.preprocess_cfg)
+    described = deepcopy(cfg.model)
+    if cfg.get('data_preprocessor') is not None:
+        described.setdefault('data_preprocessor', deepcopy(cfg.data_preprocessor))
+    with MODELS.switch_scope_and_registry(scope) as registry:
+        try:
+            model: nn.Module = registry.build(described)
+        except (TypeError, AssertionError, AttributeError, RuntimeError) as error:
+            raise ValueError(f'the model cannot be built: {type(error).__name__}: {error}') from error
+        check_fit_of_parts(cfg, model)
+    return model
