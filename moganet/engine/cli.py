@@ -104,8 +104,8 @@ def inspection_parser(name: str, purpose: str) -> argparse.ArgumentParser:
         purpose: what it does, for ``--help``.
     """
     parser = _parser(name, purpose)
-    changes = {'action': _CfgOptions, 'default': {}, 'metavar': 'KEY=VALUE', 'help': 'changes to the config'}
-    parser.add_argument('--cfg-options', nargs='+', **changes)
+    add = parser.add_argument
+    add('--cfg-options', nargs='+', action=_CfgOptions, default={}, metavar='KEY=VALUE', help='changes to the config')
     return parser
 
 
