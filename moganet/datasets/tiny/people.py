@@ -1,13 +1,12 @@
 """Draws a puppet as a clothed person, with shading, and a map that tells which part of the body is uppermost where."""
 
 import colorsys
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from moganet.datasets.tiny.brush import Brush, Colour
 from moganet.datasets.tiny.puppet import HEAD_HEIGHT, HEAD_WIDTH, Puppet, Vector
 
 # The parts in the order of their numbers on the part map, where 0 is what lies behind the person.
@@ -15,16 +14,8 @@ PARTS = (
     'hair', 'left_ear', 'right_ear', 'neck', 'head', 'torso', 'left_upper_arm', 'right_upper_arm',
     'left_forearm', 'right_forearm', 'left_thigh', 'right_thigh', 'left_shin', 'right_shin',
 )  # fmt: skip
-_FINE = 3  # everything is drawn this many times larger, then reduced: smooth borders
-_SHIFT = 4  # bits behind the point in the coordinates that OpenCV takes
 _SIDES = ('left', 'right')
 _FAR_EAR = 12.0  # degrees: an ear that the head's turn brings farther back than this is drawn below the head
-_CIRCLE = np.stack([np.cos(np.arange(16) * np.pi / 8), np.sin(np.arange(16) * np.pi / 8)], axis=1)
-# Of a rounded body, from the outside in: factor on the radii, what is added to them, brightness.
-_LAYERS = ((1.0, 0.007, 0.25), (1.0, 0.0, 0.78), (0.78, 0.0, 0.92), (0.45, 0.0, 1.06))
-
-Colour = NDArray[np.float64]
-Disc = tuple[Vector, float]  # a middle and a radius, in units of the brush
 
 
 @dataclass(frozen=True)
@@ -80,7 +71,7 @@ def draw_person(puppet: Puppet, height: float, look: Look, size: int) -> tuple[N
         (size, size, 4) uint8, RGB times coverage and the coverage; and the (size, size) part map, the uppermost part at
         each pixel's centre (see `PARTS`).
     """
-    brush = _Brush(size, height)
+    brush = Brush(size, height, PARTS)
     joints = puppet.joints
     for side in look.arms_behind:
         _draw_arm(brush, joints, look, side)
@@ -99,52 +90,7 @@ def part_number(name: str) -> int:
     return PARTS.index(name) + 1
 
 
-class _Brush:
-    """A fine canvas with a part map; shapes are given in picture pixels, radii in units of the standing height."""
-
-    def __init__(self, size: int, height: float) -> None:
-        self.size = size
-        self.height = height
-        self.canvas = np.zeros((size * _FINE, size * _FINE, 3), dtype=np.uint8)
-        self.parts = np.zeros((size * _FINE, size * _FINE), dtype=np.uint8)
-
-    def fill(self, part: str, discs: Sequence[Disc], colour: Colour) -> None:
-        """Fill the hull of some discs as a rounded body: a dark outline, then layers that get lighter inwards."""
-        hulls = self._hulls(discs, _LAYERS)
-        cv2.fillConvexPoly(self.parts, hulls[0], part_number(part), cv2.LINE_8, _SHIFT)
-        for hull, (_, _, brightness) in zip(hulls, _LAYERS, strict=True):
-            cv2.fillConvexPoly(self.canvas, hull, _tone(colour, brightness), cv2.LINE_8, _SHIFT)
-
-    def touch(self, discs: Sequence[Disc], colour: Colour) -> None:
-        """Fill the hull of some discs in one tone, as a detail of whatever part is below."""
-        hull = self._hulls(discs, ((1.0, 0.0, 1.0),))[0]
-        cv2.fillConvexPoly(self.canvas, hull, _tone(colour, 1), cv2.LINE_8, _SHIFT)
-
-    def _hulls(self, discs: Sequence[Disc], layers: Sequence[tuple[float, float, float]]) -> list[NDArray[np.int32]]:
-        """For each layer the hull of the discs with their radii changed, in OpenCV's fixed-point numbers."""
-        middles = np.array([middle for middle, _ in discs])[None, :, None]
-        radii = np.array([radius for _, radius in discs])[None, :, None, None]
-        factor, grow = (np.array(column)[:, None, None, None] for column in list(zip(*layers, strict=True))[:2])
-        # The smaller a layer, the more it moves up and left, where the light comes from.
-        points = middles + self.height * ((factor - 1) * 0.25 * radii + (radii * factor + grow) * _CIRCLE)
-        fine = np.rint(((points + 0.5) * _FINE - 0.5) * 2**_SHIFT).astype(np.int32)
-        return [np.asarray(cv2.convexHull(layer.reshape(-1, 2)), dtype=np.int32) for layer in fine]
-
-    def reduced(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """What `draw_person` returns."""
-        size = (self.size, self.size)
-        colour = cv2.resize(self.canvas, size, interpolation=cv2.INTER_AREA)
-        cover = cv2.resize(np.minimum(self.parts, 1) * np.uint8(255), size, interpolation=cv2.INTER_AREA)
-        parts = self.parts[_FINE // 2 :: _FINE, _FINE // 2 :: _FINE].copy()
-        return np.dstack([colour, cover]), parts
-
-
-def _tone(colour: Colour, brightness: float) -> tuple[float, float, float]:
-    red, green, blue = colour.tolist()
-    return min(red * brightness, 255.0), min(green * brightness, 255.0), min(blue * brightness, 255.0)
-
-
-def _draw_arm(brush: _Brush, joints: dict[str, Vector], look: Look, side: str) -> None:
+def _draw_arm(brush: Brush, joints: dict[str, Vector], look: Look, side: str) -> None:
     shoulder, elbow, wrist = (joints[f'{side}_{joint}'] for joint in ('shoulder', 'elbow', 'wrist'))
     girth = look.girth
     sleeve = look.shirt * 0.94  # so that an arm in front of the torso can be told from it
@@ -155,12 +101,12 @@ def _draw_arm(brush: _Brush, joints: dict[str, Vector], look: Look, side: str) -
     brush.fill(f'{side}_upper_arm', [(shoulder, 0.036 * girth), (elbow, 0.027 * girth)], sleeve)
 
 
-def _draw_legs_and_torso(brush: _Brush, joints: dict[str, Vector], look: Look) -> None:
+def _draw_legs_and_torso(brush: Brush, joints: dict[str, Vector], look: Look) -> None:
     girth = look.girth
     for side, outward in (('right', -1), ('left', 1)):
         hip, knee, ankle = (joints[f'{side}_{joint}'] for joint in ('hip', 'knee', 'ankle'))
-        toe = ankle + np.array([0.03 * outward, 0.022]) * brush.height
-        brush.fill(f'{side}_shin', [(ankle + np.array([0, 0.016]) * brush.height, 0.02), (toe, 0.016)], look.shoes)
+        toe = ankle + np.array([0.03 * outward, 0.022]) * brush.unit
+        brush.fill(f'{side}_shin', [(ankle + np.array([0, 0.016]) * brush.unit, 0.02), (toe, 0.016)], look.shoes)
         brush.fill(
             f'{side}_shin', [(knee, 0.034 * girth), (ankle, 0.022 * girth)], look.skin if look.shorts else look.trousers
         )
@@ -172,10 +118,10 @@ def _draw_legs_and_torso(brush: _Brush, joints: dict[str, Vector], look: Look) -
     brush.fill('torso', shoulders + waist, look.shirt)
 
 
-def _draw_head(brush: _Brush, puppet: Puppet, look: Look) -> None:
+def _draw_head(brush: Brush, puppet: Puppet, look: Look) -> None:
     joints, turn = puppet.joints, puppet.head_turn
     head, neck = joints['head'], joints['neck']
-    up = (head - neck) / float(np.linalg.norm(head - neck)) * brush.height
+    up = (head - neck) / float(np.linalg.norm(head - neck)) * brush.unit
     long = HEAD_HEIGHT - HEAD_WIDTH
     brush.fill('neck', [(neck, 0.03), (neck * 0.4 + head * 0.6, 0.028)], look.skin * 0.9)
     far = [side for side, sign in (('left', 1), ('right', -1)) if sign * turn > _FAR_EAR]
@@ -190,7 +136,7 @@ def _draw_head(brush: _Brush, puppet: Puppet, look: Look) -> None:
     _draw_face(brush, puppet, look, up)
 
 
-def _draw_face(brush: _Brush, puppet: Puppet, look: Look, up: Vector) -> None:
+def _draw_face(brush: Brush, puppet: Puppet, look: Look, up: Vector) -> None:
     joints, head = puppet.joints, puppet.joints['head']
     across = np.array([-up[1], up[0]])
     fringe = head + up * 0.052 + across * 0.02 * np.sin(np.radians(puppet.head_turn))
