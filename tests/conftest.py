@@ -33,7 +33,8 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder that holds ``data/tiny``, the small size, made by the tool that users run."""
     folder = tmp_path_factory.mktemp('tiny')
     script = REPO / 'tools' / 'dataset_converters' / 'make_tiny.py'
-    command = [sys.executable, str(script), '--out', str(folder / 'data' / 'tiny'), '--size', 'small']
+    command = [sys.executable, str(script), '--out', str(folder / 'data' / 'tiny'), '--size', 'small', '--tasks']
+    command += ['classification', 'detection', 'segmentation', 'pose', 'hands']
     environment = {**os.environ, 'PYTHONPATH': str(REPO)}
     made = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert made.returncode == 0, made.stderr

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Make four small sets of real images, in the benchmarks' own formats, for a first run of every task.
+"""Make small sets of real images, in the benchmarks' own formats, for a first run of every task.
 
-    python tools/dataset_converters/make_tiny.py                       all four, under data/tiny
+    python tools/dataset_converters/make_tiny.py                       one for each of the four tasks, under data/tiny
+    python tools/dataset_converters/make_tiny.py --tasks hands         3D hands, in InterHand2.6M's format
     python tools/dataset_converters/make_tiny.py --tasks pose --num-train 5000
     python tools/dataset_converters/make_tiny.py --size small --out /tmp/tiny
 
@@ -30,7 +31,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', type=Path, default=Path('data/tiny'), help='folder of the sets (default: data/tiny)')
     parser.add_argument('--seed', type=int, default=0, help='decides what is random (default: 0)')
     parser.add_argument(
-        '--tasks', nargs='+', metavar='TASK', help='classification, detection, segmentation, pose (default: all four)'
+        '--tasks',
+        nargs='+',
+        metavar='TASK',
+        help='classification, detection, segmentation, pose, hands (default: all but hands)',
     )
     parser.add_argument('--size', default='demo', help='demo, or small: some dozens of pictures (default: demo)')
     parser.add_argument('--num-train', type=int, help="train pictures of each task, in place of the size's")

@@ -1,4 +1,4 @@
-"""Four small sets of real images, for a first run of every task; `build` makes them, in seconds and from a seed."""
+"""Small sets of real images, one for each task and one of 3D hands; `build` makes them, in seconds and from a seed."""
 
 from moganet.datasets.tiny.build import FOLDERS, SIZES, TASKS, Report, build, plan
 

@@ -5,31 +5,23 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from moganet.datasets.tiny.figures import compose_picture
-from moganet.datasets.tiny.scenes import compose_scene
-from moganet.datasets.tiny.sources import SPLITS, Sources, Split, load_sources
-from moganet.datasets.tiny.writers import AdeWriter, ImageNetWriter, InstancesWriter, KeypointsWriter
+from moganet.datasets.tiny.fill import STREAMS, Counts, fill
+from moganet.datasets.tiny.sources import Sources, load_sources
 
 VERSION = 4  # raise it whenever the same arguments give other files
 MANIFEST = 'tiny.json'  # at the root of each set: the arguments that it was made with, and the files that it has
-FOLDERS = {'classification': 'imagenet', 'detection': 'coco', 'segmentation': 'ade', 'pose': 'coco_pose'}
-TASKS = tuple(FOLDERS)
+TASKS = ('classification', 'detection', 'segmentation', 'pose')  # made unless others are asked for
+FOLDERS = {
+    'classification': 'imagenet', 'detection': 'coco', 'segmentation': 'ade', 'pose': 'coco_pose',
+    'hands': 'interhand2.6m',
+}  # fmt: skip
 _PART = '.part'  # ending of a folder that is not complete
 _STALE = 3600.0  # seconds after which an unfinished folder must be a dead process's
-# Tasks of one stream show the same pictures. The numbers keep the streams of random numbers apart.
-_STREAMS = {'classification': 'digits', 'detection': 'scenes', 'segmentation': 'scenes', 'pose': 'figures'}
-_STREAM_NUMBERS = {'digits': 0, 'scenes': 1, 'figures': 2}
-_SPLIT_NUMBERS: dict[Split, int] = {'train': 0, 'val': 1}
-
-Counts = dict[Split, int]
 
 # Pictures for each task. All 1,797 digits are split 1,438 to 359. 'small' is for trying things out and for tests.
 SIZES: dict[str, dict[str, Counts]] = {
@@ -38,12 +30,14 @@ SIZES: dict[str, dict[str, Counts]] = {
         'detection': {'train': 2000, 'val': 200},
         'segmentation': {'train': 2000, 'val': 200},
         'pose': {'train': 1200, 'val': 150},
+        'hands': {'train': 2000, 'val': 200},
     },
     'small': {
         'classification': {'train': 160, 'val': 40},
         'detection': {'train': 24, 'val': 8},
         'segmentation': {'train': 24, 'val': 8},
         'pose': {'train': 24, 'val': 8},
+        'hands': {'train': 24, 'val': 8},
     },
 }
 
@@ -67,7 +61,7 @@ def plan(
     """The number of pictures for each task.
 
     Args:
-        tasks: some of TASKS, in any order.
+        tasks: some of the keys of FOLDERS, in any order.
         size: a key of SIZES.
         num_train: pictures for training of every task, in place of the size's.
         num_val: the same for validation.
@@ -79,7 +73,7 @@ def plan(
     wrong += [f'task {task!r} is given more than once' for task in tasks if list(tasks).count(task) > 1]
     wrong += [] if tasks else ['no task is given']
     if wrong:
-        raise ValueError(f'{wrong[0]}; choose among {", ".join(TASKS)}')
+        raise ValueError(f'{wrong[0]}; choose among {", ".join(FOLDERS)}')
     if size not in SIZES:
         raise ValueError(f'unknown size {size!r}; choose among {", ".join(SIZES)}')
     result = {}
@@ -134,7 +128,7 @@ def build(out: Path, wanted: dict[str, Counts], seed: int = 0) -> list[Report]:
         groups: dict[tuple[str, int, int], dict[str, Counts]] = {}
         for task in missing:
             counts = wanted[task]
-            groups.setdefault((_STREAMS[task], counts['train'], counts['val']), {})[task] = counts
+            groups.setdefault((STREAMS[task], counts['train'], counts['val']), {})[task] = counts
         for group in groups.values():
             made |= _build_group(out, group, seed, sources)
     return [made.get(task) or _report(task, out, counts, 'kept', 0.0) for task, counts in wanted.items()]
@@ -145,7 +139,7 @@ def _build_group(out: Path, group: dict[str, Counts], seed: int, sources: Source
     start = time.monotonic()
     parts = {task: out / f'.{FOLDERS[task]}-{uuid.uuid4().hex[:8]}{_PART}' for task in group}
     try:
-        _fill(parts, group, seed, sources)
+        fill(parts, next(iter(group.values())), seed, sources)
         reports = {}
         for task, counts in group.items():
             manifest = _manifest(task, counts, seed)
@@ -157,45 +151,6 @@ def _build_group(out: Path, group: dict[str, Counts], seed: int, sources: Source
     finally:
         for part in parts.values():
             shutil.rmtree(part, ignore_errors=True)
-
-
-def _fill(parts: dict[str, Path], group: dict[str, Counts], seed: int, sources: Sources) -> None:
-    counts = next(iter(group.values()))
-    if 'classification' in parts:
-        writer = ImageNetWriter(parts['classification'])
-        for split in SPLITS:
-            for source in _balanced(sources, split)[: counts[split]]:
-                writer.add(split, int(source), sources)
-        writer.finish()
-    elif 'pose' in parts:
-        figures = KeypointsWriter(parts['pose'])
-        for split, index, rng in _generators(seed, 'figures', counts):
-            figures.add(split, index, compose_picture(rng, sources, split))
-        figures.finish()
-    else:
-        writers = [(InstancesWriter if task == 'detection' else AdeWriter)(part) for task, part in parts.items()]
-        for split, index, rng in _generators(seed, 'scenes', counts):
-            scene = compose_scene(rng, sources, split)
-            for scenes in writers:
-                scenes.add(split, index, scene)
-        for scenes in writers:
-            scenes.finish()
-
-
-def _generators(seed: int, stream: str, counts: Counts) -> Iterable[tuple[Split, int, np.random.Generator]]:
-    """One generator for each picture, so that no picture depends on how many others there are."""
-    for split in SPLITS:
-        for index in range(counts[split]):
-            key = [seed, _STREAM_NUMBERS[stream], _SPLIT_NUMBERS[split], index]
-            yield split, index, np.random.default_rng(np.random.SeedSequence(key))
-
-
-def _balanced(sources: Sources, split: Split) -> NDArray[np.int64]:
-    """The digits of a split, the classes taking turns: any number of the first holds each class about equally often."""
-    index = sources.index[split]
-    labels = sources.labels[index]
-    turn = np.array([int((labels[:place] == label).sum()) for place, label in enumerate(labels)])
-    return np.asarray(index[np.lexsort((labels, turn))], dtype=np.int64)
 
 
 def _manifest(task: str, counts: Counts, seed: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from moganet.datasets.tiny.sources import DIGIT_NAMES, SPLITS, Sources, Split
 _JPEG_QUALITY = 95
 _COCO_YEAR = {split: f'{split}2017' for split in SPLITS}
 _ADE_FOLDER: dict[Split, str] = {'train': 'training', 'val': 'validation'}
-_FIRST_ID: dict[Split, int] = {'train': 1, 'val': 500_001}  # of a picture: no number serves in both splits, as in COCO
+FIRST_ID: dict[Split, int] = {'train': 1, 'val': 500_001}  # of a picture: no number serves in both splits, as in COCO
 _LICENSES = {
     'sklearn': {'id': 1, 'name': 'CC BY 2.0', 'url': 'https://creativecommons.org/licenses/by/2.0/'},
     'skimage': {
@@ -80,7 +80,7 @@ class _CocoWriter:
 
     def add_image(self, split: Split, index: int, image: NDArray[np.uint8], ground: Ground) -> int:
         """Write a picture and return its number."""
-        image_id = _FIRST_ID[split] + index
+        image_id = FIRST_ID[split] + index
         name = f'{image_id:012d}.jpg'
         save_jpeg(image, self.folder / _COCO_YEAR[split] / name)
         self.images[split].append(
@@ -100,7 +100,7 @@ class _CocoWriter:
         annotations = self.annotations[split]
         annotations.append(
             {
-                'id': len(annotations) + _FIRST_ID[split],
+                'id': len(annotations) + FIRST_ID[split],
                 'image_id': image_id,
                 'iscrowd': 0,
                 'bbox': box_of(visible),
