@@ -63,6 +63,14 @@ def _history_statistic(owner: object, name: str) -> object:
     return getattr(HistoryBuffer, name)
 
 
+def _empty_bytes() -> bytes:
+    """Stand in for ``bytes`` in a checkpoint, which pickle calls for the contents of an empty array alone.
+
+    A data set without sigmas has one in its metainfo (mmpose's InterHand3DDataset), and so have its checkpoints.
+    """
+    return b''
+
+
 def allow_resume_globals() -> None:
     """Let torch's weights-only reader read what MMEngine writes into a checkpoint beside the weights.
 
@@ -76,7 +84,7 @@ def allow_resume_globals() -> None:
     classes = {HistoryBuffer, np.ndarray, np.dtype, *(type(np.dtype(code)) for code in np.typecodes['All'])}
     # All with their names: what is given without, the fork takes off the list again after each of its own readings.
     named: list[Any] = [(cls, f'{cls.__module__}.{cls.__qualname__}') for cls in classes]
-    named.append((_history_statistic, 'builtins.getattr'))
+    named += [(_history_statistic, 'builtins.getattr'), (_empty_bytes, 'builtins.bytes')]
     # numpy 1 and 2 keep these two under different paths, and a file may come from either.
     for path in ('numpy.core.multiarray', 'numpy._core.multiarray'):
         named += [(multiarray._reconstruct, f'{path}._reconstruct'), (multiarray.scalar, f'{path}.scalar')]

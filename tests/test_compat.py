@@ -39,6 +39,7 @@ def test_weights_only_reader_takes_what_mmengine_saves(tmp_path: Path) -> None:
         'history': history,
         'meta': {'sigmas': np.ones(3, np.float32), 'names': np.array(['zero', 'one']), 'score': np.float64(0.5)},
         'kinds': [np.zeros(1, code) for code in 'bhilBHILefd?'],
+        'empty': np.array([]),
     }
     torch.save(saved, tmp_path / 'checkpoint.pth')
     # Before 2.6 torch takes no list of allowed objects, and MMEngine reads with the unsafe default.
@@ -47,6 +48,7 @@ def test_weights_only_reader_takes_what_mmengine_saves(tmp_path: Path) -> None:
     load_from_local(str(tmp_path / 'checkpoint.pth'), 'cpu')  # the fork's reader takes its own list off again
     torch.load(tmp_path / 'checkpoint.pth', weights_only=compat.torch_version() >= (2, 6))
     assert read['meta']['names'].tolist() == ['zero', 'one'] and read['meta']['score'] == 0.5
+    assert read['empty'].shape == (0,)
 
 
 @pytest.mark.parametrize('harm', [os.system, subprocess.Popen, eval])
