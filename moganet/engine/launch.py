@@ -23,6 +23,7 @@ from .amp_option import apply_amp, mend_amp_on_cpu
 from .checkpoint_check import check_fit, check_resumable, latest_checkpoint, read_checkpoint, weights_of
 from .config_file import read_checked
 from .data_check import check_data
+from .hooks.pictures import check_visualizer
 from .model_build import build_checked
 from .runner import ConsoleRunner
 from .tta import apply_tta
@@ -126,6 +127,7 @@ def prepare_testing(options: TestOptions) -> Plan:
         folders.append((os.path.dirname(out), '--out, in'))
         _dump_predictions(cfg, out, scope)
     if options.show_dir:
+        check_visualizer(str((cfg.get('visualizer') or {}).get('type')))
         show_dir = os.path.abspath(os.path.expanduser(options.show_dir))
         folders.append((show_dir, '--show-dir'))
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), {'type': 'PictureHook', 'out_dir': show_dir}]

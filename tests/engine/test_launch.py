@@ -159,6 +159,20 @@ def test_a_refused_test_leaves_no_folder(config: str, workplace: Path) -> None:
     assert (workplace / 'pictures').is_dir() and cfg.test_evaluator[-1].out_file_path == str(workplace / 'new/out.pkl')
 
 
+def test_pictures_that_cannot_be_drawn_are_refused_before_the_test(config: str, workplace: Path) -> None:
+    from mmengine.config import Config
+    from mmengine.registry import MODELS
+
+    __import__('mmpose.visualization')
+    model = MODELS.build(Config.fromfile(config).model, default_args={'_scope_': 'mmpretrain'})
+    torch.save({'state_dict': model.state_dict()}, workplace / 'x.pth')
+    axes = {'visualizer.type': 'mmpose.Pose3dLocalVisualizer'}
+    prepare_testing(TestOptions(config, checkpoint='x.pth', cfg_options=axes))
+    with pytest.raises(ValueError, match='Pose3dLocalVisualizer.* cannot draw truth'):
+        prepare_testing(TestOptions(config, checkpoint='x.pth', show_dir='pictures', cfg_options=axes))
+    assert not (workplace / 'pictures').exists()
+
+
 def test_deterministic_has_cublas_repeat_itself(config: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG', raising=False)
     monkeypatch.setattr(os, 'environ', dict(os.environ))

@@ -12,7 +12,7 @@ from mmengine.registry import HOOKS
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
 from moganet import compat
-from moganet.engine.hooks.pictures import PictureHook, enlarge
+from moganet.engine.hooks.pictures import PictureHook, _merged_pose, enlarge
 
 
 class Visualizer:
@@ -80,6 +80,34 @@ def test_of_several_processes_the_first_draws(tmp_path: Path) -> None:
     hook = PictureHook(str(tmp_path / 'out'))
     _run(hook, second, _samples(tmp_path, 4))
     assert not second.visualizer.drawn and not (tmp_path / 'out').exists()
+
+
+def test_a_visualizer_that_cannot_draw_is_refused_before_the_first_sample(tmp_path: Path) -> None:
+    class Pose3dLocalVisualizer(Visualizer):
+        """By the name of mmpose's."""
+
+    runner = _runner(4)
+    runner.visualizer = Pose3dLocalVisualizer()
+    with pytest.raises(ValueError, match='visualizer.type=PoseLocalVisualizer draws them'):
+        PictureHook(str(tmp_path / 'out')).before_test_epoch(runner)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_hands_are_drawn_in_the_picture_and_only_where_they_are_found() -> None:
+    """InterNet's 2 x 21 joints of pixels and millimetres, on a picture of a left hand."""
+    from mmpose.structures import PoseDataSample
+
+    joints = np.arange(126.0).reshape(1, 42, 3)
+    sample = PoseDataSample()
+    sample.gt_instances = InstanceData(keypoints=joints, keypoints_visible=np.ones((1, 42)))
+    sample.pred_instances = InstanceData(
+        keypoints=joints + 1, keypoint_scores=np.full((1, 42), 90.0), hand_type=np.array([[0, 1]])
+    )
+    drawn = _merged_pose(sample)
+    np.testing.assert_array_equal(drawn.gt_instances.keypoints, joints[..., :2])
+    np.testing.assert_array_equal(drawn.pred_instances.keypoints, joints[..., :2] + 1)
+    assert drawn.pred_instances.keypoints_visible.tolist() == [[0.0] * 21 + [90.0] * 21]
+    assert sample.pred_instances.keypoints.shape == (1, 42, 3)  # a metric may hold it
 
 
 def test_enlarge_moves_what_lies_on_the_image_and_copies() -> None:

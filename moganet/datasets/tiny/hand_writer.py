@@ -59,9 +59,7 @@ class InterHandWriter:
             self.data[split] = {'images': [], 'annotations': []}
             self.cameras[split], self.joints[split] = {}, {}
 
-    def add(
-        self, split: Split, shot: Shot, frame: Frame, cameras: tuple[Camera, ...], picture: HandPicture
-    ) -> None:
+    def add(self, split: Split, shot: Shot, frame: Frame, cameras: tuple[Camera, ...], picture: HandPicture) -> None:
         """Write one picture, and note what is known of it.
 
         Args:

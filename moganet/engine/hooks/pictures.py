@@ -21,6 +21,22 @@ _MIN_SIDE = 320
 _CAPTION_HEIGHT = 24
 
 
+def check_visualizer(kind: str) -> None:
+    """Refuse a visualizer that cannot show truth beside prediction.
+
+    Args:
+        kind: the name of its class.
+
+    Raises:
+        ValueError: it is mmpose's for 3D axes, which knows no truth of hands and needs a matplotlib before 3.10.
+    """
+    if kind.rpartition('.')[2] == 'Pose3dLocalVisualizer':
+        raise ValueError(
+            "visualizer.type='Pose3dLocalVisualizer' cannot draw truth beside prediction; where keypoints are pixels, "
+            "as InterNet's are, visualizer.type=PoseLocalVisualizer draws them in the picture"
+        )
+
+
 @HOOKS.register_module()
 class PictureHook(Hook):
     """Write a picture of each chosen test sample: truth at the left, prediction at the right.
@@ -46,7 +62,12 @@ class PictureHook(Hook):
         self.written: list[Path] = []
 
     def before_test_epoch(self, runner: Any) -> None:
-        """Choose how many samples to pass over between two pictures."""
+        """Choose how many samples to pass over between two pictures.
+
+        Raises:
+            ValueError: the visualizer cannot draw them, see :func:`check_visualizer`.
+        """
+        check_visualizer(type(runner.visualizer).__name__)
         self.written = []
         self._seen = 0
         share = math.ceil(len(runner.test_dataloader.dataset) / runner.world_size)
@@ -115,7 +136,24 @@ def _merged_pose(sample: Any) -> Any:
         return sample
     from mmpose.structures import merge_data_samples
 
-    return merge_data_samples([sample])
+    return _in_the_picture(merge_data_samples([sample]))
+
+
+def _in_the_picture(sample: Any) -> Any:
+    """Return a pose sample without the depth of its keypoints, and without a hand that the model does not find.
+
+    InterNet gives 2 x 21 joints, whatever hands it finds: ``hand_type`` is (instances, 2), right and left.
+    """
+    if sample.pred_instances.keypoints.shape[-1] == 2:
+        return sample
+    sample = deepcopy(sample)  # merging one sample copies nothing, and a metric may hold what is in it
+    predicted = sample.pred_instances
+    for instances in filter(None, (sample.get('gt_instances'), predicted)):
+        instances.keypoints = instances.keypoints[..., :2]
+    if 'hand_type' in predicted:
+        there = np.repeat(np.asarray(predicted.hand_type), predicted.keypoints.shape[1] // 2, axis=1)
+        predicted.keypoints_visible = predicted.keypoint_scores * there
+    return sample
 
 
 def enlarge(sample: Any, factor: int) -> Any:
