@@ -9,14 +9,20 @@ from mmengine.dataset import pseudo_collate
 from .leaves import TINY, build_model, dataset, find, read
 
 ROOTS = {
-    'classification': 'imagenet', 'detection': 'coco', 'segmentation': 'ade/ADEChallengeData2016', 'pose': 'coco_pose'}
+    'classification': 'imagenet', 'detection': 'coco', 'segmentation': 'ade/ADEChallengeData2016', 'pose': 'coco_pose',
+    'hands': 'interhand2.6m'}
 DIGITS = dict(metainfo=dict(classes=('zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine')))
+
+
+def task_of(leaf):
+    """The tiny set that a leaf is trained on, by its task."""
+    return 'hands' if 'interhand' in leaf else leaf.split('/')[0]
 
 
 def load(leaf, split, tiny, **changes):
     """The dataset of a leaf, with the test's own copy of the tiny set below it."""
     cfg = read(leaf)
-    root = tiny / ROOTS[leaf.split('/')[0]]
+    root = tiny / ROOTS[task_of(leaf)]
     configured = cfg[f'{split}_dataloader'].dataset.data_root.rstrip('/')
     assert leaf not in TINY or configured == f'data/tiny/{root.relative_to(tiny)}'
     return cfg, dataset(cfg, split, root, **changes)
@@ -27,11 +33,12 @@ def load(leaf, split, tiny, **changes):
 def test_tiny_data_fits_the_config(leaf, split, tiny):
     cfg, data = load(leaf, split, tiny)
     assert len(data) >= 8
-    height, width = {'classification': (64, 64), 'pose': (128, 96)}.get(leaf.split('/')[0], (128, 128))
+    sizes = {'classification': (64, 64), 'pose': (128, 96), 'hands': (96, 96)}
+    height, width = sizes.get(task_of(leaf), (128, 128))
     for index in range(3):
         assert data[index]['inputs'].shape == (3, height, width)
     names = data.metainfo.get('classes', ())
-    assert len(names) == {'segmentation': 11, 'pose': 0}.get(leaf.split('/')[0], 10)
+    assert len(names) == {'segmentation': 11, 'pose': 0, 'hands': 0}.get(task_of(leaf), 10)
 
 
 @pytest.mark.parametrize('leaf', TINY)
@@ -61,7 +68,7 @@ def test_prediction(leaf, tiny):
     batch = pseudo_collate([data[0]])
     with torch.no_grad():
         (result,) = model(**model.data_preprocessor(batch, training=False), mode='predict')
-    task = leaf.split('/')[0]
+    task = task_of(leaf)
     if task == 'classification':
         assert result.pred_score.shape == (10,)
     elif task == 'detection':
@@ -69,6 +76,10 @@ def test_prediction(leaf, tiny):
         assert ('masks' in result.pred_instances) == ('mask' in leaf)
     elif task == 'segmentation':
         assert result.seg_logits.data.shape == (11, 128, 128)
+    elif task == 'hands':
+        found = result.pred_instances
+        assert found.keypoints.shape == (1, 42, 3) and found.hand_type.shape == (1, 2)
+        assert found.rel_root_depth.shape == (1,)
     else:
         assert result.pred_instances.keypoints.shape == (1, 17, 2)
 
@@ -125,3 +136,25 @@ def test_keypoint_pipelines(tiny):
     assert sample['data_samples'].gt_fields.heatmaps.shape == (17, 64, 48)
     _, val = load(leaf, 'val', tiny, bbox_file=None)
     assert val[0]['inputs'].shape == (3, 256, 192)
+
+
+def test_hand_pipelines(tiny):
+    """256 x 256, heatmaps of 64 x 64 x 64 for 2 x 21 joints, finite losses, and a prediction with its mirror image."""
+    leaf = find('internet_moganet-xt_4xb16')
+    cfg, train = load(leaf, 'train', tiny)
+    samples = [train[0], train[1]]
+    assert {sample['inputs'].shape for sample in samples} == {(3, 256, 256)}
+    assert samples[0]['data_samples'].gt_fields.heatmaps.shape == (21 * 2 * 64, 64, 64)
+    model = build_model(cfg).train()
+    losses = model(**model.data_preprocessor(pseudo_collate(samples), training=True), mode='loss')
+    assert {'loss_kpt', 'loss_rel_root', 'loss_hand_type'} <= set(losses)
+    assert all(torch.isfinite(losses[name]) for name in losses if name.startswith('loss'))
+    _, val = load(leaf, 'val', tiny)
+    batch = pseudo_collate([val[0]])
+    model.eval().test_cfg['flip_test'] = True
+    with torch.no_grad():
+        (result,) = model(**model.data_preprocessor(batch, training=False), mode='predict')
+    found = result.pred_instances
+    assert found.keypoints.shape == (1, 42, 3) and set(found.hand_type.ravel().tolist()) <= {0, 1}
+    # Pixels of the whole picture, and millimetres about the wrist.
+    assert abs(found.keypoints[..., 2]).max() <= 200 and found.keypoints[..., :2].max() < 2 * 192

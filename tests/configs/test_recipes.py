@@ -74,6 +74,18 @@ def test_pose_rates():
     assert [by_epoch[epoch] for epoch in (169, 170, 199, 200)] == pytest.approx([1e-3, 1e-4, 1e-4, 1e-5])
 
 
+@pytest.mark.parametrize('arch, drop_path', [('xt', 0.1), ('s', 0.2)])
+def test_hands_are_trained_as_internet_is(arch, drop_path):
+    """mmpose's recipe as it is, with the backbone of the 2D pose rows: their drop path, their ImageNet weights."""
+    cfg = read(find(f'internet_moganet-{arch}_4xb16'))
+    pose = read(find(f'td-hm_moganet-{arch}_8xb32-210e_coco-256x192'))
+    assert (cfg.optim_wrapper.optimizer.type, cfg.optim_wrapper.optimizer.lr) == ('Adam', 2e-4)
+    by_epoch = rates(cfg, 20, by_epoch=True)
+    assert [by_epoch[epoch] for epoch in (0, 14, 15, 16, 17)] == pytest.approx([2e-4, 2e-4, 2e-5, 2e-5, 2e-6])
+    assert cfg.model.backbone == pose.model.backbone and cfg.model.backbone.drop_path_rate == drop_path
+    assert cfg.model.head.type == 'InternetHead' and cfg.model.test_cfg == dict(flip_test=False)
+
+
 @pytest.mark.parametrize('leaf, decay', [('moganet-xtiny_8xb128_in1k.py', 0.03), ('moganet-tiny_8xb128_in1k.py', 0.04)])
 def test_imagenet_decay_is_timms_rule(leaf, decay):
     """Tensors of one axis are spared; layer scales and decompositions' scales, of four axes, are not."""

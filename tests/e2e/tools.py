@@ -67,7 +67,8 @@ LEAVES = {
     'mask-rcnn': _epochs('detection/mask-rcnn*tiny*.py', 'coco/segm_mAP', 2, *_FEW_REGIONS),
     'sem-fpn': _iterations('segmentation/*sem-fpn*tiny*.py'),
     'upernet': _iterations('segmentation/*upernet*tiny*.py'),
-    'pose': _epochs('pose/*tiny*.py', 'coco/AP', 2),
+    'pose': _epochs('pose/td-hm*tiny*.py', 'coco/AP', 2),
+    'internet': _epochs('pose/internet*tiny*.py', 'MPJPE_all', 2),
 }
 
 
