@@ -20,6 +20,28 @@ _ROOTS = {
     'mmseg': 'ade/ADEChallengeData2016',
     'mmpose': 'coco_pose',
 }
+_CLASSES = {'mmpretrain': 10, 'mmdet': 10, 'mmseg': 150}
+
+
+def _folders(split: str) -> dict[str, Any]:
+    return dict(type='ImageNet', split='train' if split == 'train' else 'val', metainfo=DIGITS)
+
+
+def _coco(split: str) -> dict[str, Any]:
+    part = 'train2017' if split == 'train' else 'val2017'
+    return dict(ann_file=f'annotations/instances_{part}.json', data_prefix=dict(img=f'{part}/'), metainfo=DIGITS)
+
+
+def _ade(split: str) -> dict[str, Any]:
+    part = 'training' if split == 'train' else 'validation'
+    # ADE20K's own class insists on its 150 names.
+    return dict(
+        type='BaseSegDataset', reduce_zero_label=True, metainfo=dict(classes=[str(number) for number in range(150)]),
+        data_prefix=dict(img_path=f'images/{part}', seg_map_path=f'annotations/{part}'),
+    )  # fmt: skip
+
+
+_DATA = {'mmpretrain': _folders, 'mmdet': _coco, 'mmseg': _ade, 'mmpose': lambda split: {}}
 # Steps whose pictures are made of several others, or which only make sense at the size they were written for.
 _SIZES = ('scale', 'scales', 'crop_size', 'size', 'img_scale', 'size_divisor')
 _REGIONS = {'num': 16, 'nms_pre': 50, 'max_per_img': 10}
@@ -50,24 +72,22 @@ def on_tiny_data(cfg: Any, tiny: Path, side: int = SIDE) -> Any:
             if scope != 'mmpose' and 'pipeline' in data:
                 data['pipeline'] = [_shrunk(step, side) for step in data['pipeline']]
             data = data['dataset']
-        data.update(data_root=root)
-        if scope == 'mmpretrain' and data['type'] == 'ImageNet' or scope == 'mmdet':
-            data.update(metainfo=DIGITS)
-        elif scope == 'mmseg' and data['type'] == 'ADE20KDataset':
-            # ADE20K's own class insists on its 150 names.
-            names = [str(number) for number in range(150)]
-            data.update(type='BaseSegDataset', reduce_zero_label=True, metainfo=dict(classes=names))
-        elif scope == 'mmpose':
+        if 'InterHand' in data['type']:
+            root = str(tiny / 'interhand2.6m')
+        data.update(data_root=root, **_DATA[scope](split))
+        if scope == 'mmpose':
             data.pop('bbox_file', None)
             # A package that is no part of the toolboxes' requirements.
             data['pipeline'] = [step for step in data['pipeline'] if step['type'] != 'Albumentation']
-        if scope != 'mmpose':
+        else:
             data['pipeline'] = [_shrunk(step, side) for step in data['pipeline']]
         for metric in _listed(cfg.get(f'{split}_evaluator')):
             if 'ann_file' in metric:
-                metric['ann_file'] = f'{root}/annotations/{Path(metric["ann_file"]).name}'
-    if scope == 'mmdet':
-        _set_classes(cfg.model, len(DIGITS['classes']))
+                kind = 'instances' if scope == 'mmdet' else 'person_keypoints'
+                metric['ann_file'] = f'{root}/annotations/{kind}_val2017.json'
+    if scope in _CLASSES:
+        for part in (cfg.model, cfg.get('data_preprocessor')):
+            _set_classes(part or {}, _CLASSES[scope])
     _limit_regions(cfg.model.get('train_cfg'))
     _limit_regions(cfg.model.get('test_cfg'))
     _shrink_batch_augments(cfg.model.get('data_preprocessor'), side)

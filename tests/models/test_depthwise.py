@@ -121,8 +121,15 @@ def test_autocast_and_traced_graphs_take_the_plain_steps(monkeypatch: pytest.Mon
     assert calls in (['aten.conv2d.default'], ['aten.convolution.default'])  # the latter in torch 2.1
 
 
-def test_maps_of_the_backbone_are_channels_last_on_a_processor() -> None:
+def test_the_backbone_runs_channels_last_on_a_processor_and_returns_what_it_was_given() -> None:
+    """mmcv's operators refuse maps that are not contiguous."""
     model = MogaNet(dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 1, 1), ffn_ratios=(2, 2, 2, 2)))
     x = torch.randn(2, 3, 64, 64)
-    assert all(out.is_contiguous(memory_format=torch.channels_last) for out in model(x))
+    inside: list[torch.Tensor] = []
+    model.blocks2[0].register_forward_pre_hook(lambda _, args: inside.append(args[0]))
+    assert all(out.is_contiguous() for out in model(x))
+    channels_last = x.contiguous(memory_format=torch.channels_last)
+    assert all(out.is_contiguous(memory_format=torch.channels_last) for out in model(channels_last))
     assert all(out.is_contiguous() for out in model.double()(x.double()))
+    layouts = [found.is_contiguous(memory_format=torch.channels_last) for found in inside]
+    assert layouts == [True, True, False]

@@ -20,14 +20,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..layers import ConvPatchEmbed, MogaBlock, StemPatchEmbed
 from ..layers.build import build_norm
-from ..layers.depthwise import to_fast_layout
+from ..layers.depthwise import to_fast_layout, to_layout_of
 from ..old_names import RenamedBackbone, refuse_unknown_arguments
 
 NUM_STAGES = 4
 STRIDES = (4, 8, 16, 32)
 
-# A leaf for torch.fx, which looks such names up where they are called.
+# Leaves for torch.fx, which looks such names up where they are called.
 torch.fx.wrap('to_fast_layout')
+torch.fx.wrap('to_layout_of')
 
 
 @dataclass(frozen=True)
@@ -218,9 +219,11 @@ class MogaNet(BaseModule):
 
         Returns:
             The maps of ``out_indices``, each ``(N, C_i, ceil(H / s_i), ceil(W / s_i))`` with strides s of 4, 8, 16,
-            32, after its stage's norm. That norm is part of the trunk: its output also goes to the next stage.
+            32, after its stage's norm. That norm is part of the trunk: its output also goes to the next stage. Their
+            memory format is that of the images.
         """
         outs = []
+        given = x
         x = to_fast_layout(x)
         for stage in range(self.out_indices[-1] + 1):
             embed, blocks, norm = self._stage_parts(stage)
@@ -229,7 +232,7 @@ class MogaNet(BaseModule):
                 x = block(x)
             x = norm(x)
             if stage in self.out_indices:
-                outs.append(x)
+                outs.append(to_layout_of(given, x))
         return tuple(outs)
 
     def train(self, mode: bool = True) -> MogaNet:

@@ -69,6 +69,14 @@ def to_fast_layout(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last) if takes_fast_path(x) else x
 
 
+def to_layout_of(given: Tensor, x: Tensor) -> Tensor:
+    """Return a map in the memory format of the picture that was given, where :func:`to_fast_layout` changed it.
+
+    mmcv's operators, deformable convolutions among them, refuse a map that is not contiguous.
+    """
+    return x.contiguous() if takes_fast_path(given) and given.is_contiguous() else x
+
+
 def takes_fast_path(x: Tensor) -> bool:
     """Whether the steps chosen for a processor apply: in float32 there, outside autocast, tracing and vmap.
 
