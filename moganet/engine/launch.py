@@ -23,7 +23,7 @@ from .amp_option import apply_amp, mend_amp_on_cpu
 from .checkpoint_check import check_fit, check_resumable, latest_checkpoint, read_checkpoint, weights_of
 from .config_file import read_checked
 from .data_check import check_data
-from .hooks.pictures import check_visualizer
+from .drawing import check_visualizer
 from .model_build import build_checked
 from .runner import ConsoleRunner
 from .tta import apply_tta

@@ -12,7 +12,8 @@ from mmengine.registry import HOOKS
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
 from moganet import compat
-from moganet.engine.hooks.pictures import PictureHook, _merged_pose, enlarge
+from moganet.engine.drawing import enlarge, merged_pose
+from moganet.engine.hooks.pictures import PictureHook
 
 
 class Visualizer:
@@ -103,7 +104,7 @@ def test_hands_are_drawn_in_the_picture_and_only_where_they_are_found() -> None:
     sample.pred_instances = InstanceData(
         keypoints=joints + 1, keypoint_scores=np.full((1, 42), 90.0), hand_type=np.array([[0, 1]])
     )
-    drawn = _merged_pose(sample)
+    drawn = merged_pose(sample)
     np.testing.assert_array_equal(drawn.gt_instances.keypoints, joints[..., :2])
     np.testing.assert_array_equal(drawn.pred_instances.keypoints, joints[..., :2] + 1)
     assert drawn.pred_instances.keypoints_visible.tolist() == [[0.0] * 21 + [90.0] * 21]
