@@ -61,6 +61,14 @@ def _parser(name: str, purpose: str) -> argparse.ArgumentParser:
     return parser
 
 
+def config_parser(name: str, purpose: str) -> argparse.ArgumentParser:
+    """Return a parser with CONFIG and ``--cfg-options``, for the tools whose command lines are in other modules."""
+    parser = _parser(name, purpose)
+    cfg_help = 'changes to the config'
+    parser.add_argument('--cfg-options', nargs='+', action=_CfgOptions, default={}, metavar='KEY=VALUE', help=cfg_help)
+    return parser
+
+
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add('--work-dir', metavar='DIR', help='where logs and checkpoints go; default: work_dirs/<name of the config>')

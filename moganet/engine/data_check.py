@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from .names import near_path
+
 # Where each benchmark belongs, told when it is not there. Keys are parts of a data set's type.
 _LAYOUTS = {
     'ImageNet': 'ImageNet-1k belongs in data/imagenet/{train,val}/<class>/',
@@ -33,24 +35,24 @@ def check_data(cfg: Any, splits: tuple[str, ...]) -> None:
     """
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')
-        for place, dataset in _datasets(loader and loader.get('dataset'), f'{split}_dataloader.dataset'):
+        for place, dataset in datasets_of(loader and loader.get('dataset'), f'{split}_dataloader.dataset'):
             _check_dataset(place, dataset)
         for place, metric in _metrics(cfg.get(f'{split}_evaluator'), f'{split}_evaluator'):
-            if not _is_remote(metric):
+            if not is_remote(metric):
                 _require(f'{place}.ann_file', metric.get('ann_file'), metric.get('ann_file'), metric['type'], file=True)
 
 
-def _datasets(node: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the data sets of a loader, those inside wrappers such as RepeatDataset included."""
+def datasets_of(node: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the data sets of a loader with their places, those inside wrappers such as RepeatDataset included."""
     if isinstance(node, dict):
         if 'dataset' in node or 'datasets' in node:
             for key in ('dataset', 'datasets'):
-                yield from _datasets(node.get(key), f'{place}.{key}')
+                yield from datasets_of(node.get(key), f'{place}.{key}')
         elif 'type' in node:
             yield place, node
     elif isinstance(node, (list, tuple)):
         for index, child in enumerate(node):
-            yield from _datasets(child, f'{place}[{index}]')
+            yield from datasets_of(child, f'{place}[{index}]')
 
 
 def _metrics(node: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -63,7 +65,7 @@ def _metrics(node: Any, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _check_dataset(place: str, dataset: dict[str, Any]) -> None:
-    if _is_remote(dataset):
+    if is_remote(dataset):
         return
     kind = str(dataset['type'])
     root = dataset.get('data_root') or ''
@@ -85,7 +87,7 @@ def _check_dataset(place: str, dataset: dict[str, Any]) -> None:
             _require(where, folder, os.path.join(root, folder), kind)
 
 
-def _is_remote(node: dict[str, Any]) -> bool:
+def is_remote(node: dict[str, Any]) -> bool:
     """Whether the files are read by a storage client, which a look at the local disk says nothing about."""
     arguments = node.get('backend_args') or node.get('file_client_args') or {}
     if arguments.get('backend', 'local') not in ('local', 'disk'):
@@ -101,7 +103,9 @@ def _require(place: str, given: Any, path: Any, kind: str, file: bool = False) -
         return
     what = 'file' if file else 'folder'
     hint = _MAKE_TINY if 'tiny' in str(path) else next((text for key, text in _LAYOUTS.items() if key in kind), '')
+    near = near_path(target)
+    meant = f'; did you mean {str(near)!r}?' if near else ''
     raise FileNotFoundError(
-        f'{place}={given!r}: no such {what} (looked for {target.absolute()}){"; " + hint if hint else ""}; '
+        f'{place}={given!r}: no such {what} (looked for {target.absolute()}){meant}{"; " + hint if hint else ""}; '
         f'another place is named by --cfg-options {place}=...'
     )

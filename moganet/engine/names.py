@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
+
+# A folder of pictures has too many names to compare.
+_MANY = 1000
 
 
 def nearest(word: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
@@ -32,6 +36,25 @@ def slips(word: str, other: str) -> int:
             row.append(best)
         rows.append(row)
     return rows[-1][-1]
+
+
+def near_path(path: Path) -> Path | None:
+    """Return an existing path that differs from a missing one by a slip in one part of it, or None.
+
+    The part is the first that does not exist; what follows it has to be there as it was given.
+    """
+    for parent in path.parents:
+        if not parent.is_dir():
+            continue
+        rest = path.relative_to(parent)
+        try:
+            names = [entry.name for entry in itertools.islice(parent.iterdir(), _MANY)]
+        except OSError:  # a folder that may not be listed
+            return None
+        name = nearest(rest.parts[0], names, cutoff=0.75)
+        found = parent.joinpath(name or '', *rest.parts[1:])
+        return found if name and found.exists() else None
+    return None
 
 
 def near_files(path: Path, pattern: str, limit: int = 3) -> list[str]:

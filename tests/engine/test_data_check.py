@@ -45,6 +45,10 @@ def test_what_is_absent_is_named_with_its_key(changes: dict[str, Any], told: str
     message = str(raised.value)
     assert 'COCO 2017 belongs in' in message and f'looked for {coco.parents[1]}' in message
     assert '--cfg-options train_dataloader.dataset.' in message
+    meant = {'data/cocoo': "'data/coco'", 'train2018/': "'data/coco/train2017'"}
+    (given,) = changes.values()
+    near = meant.get(given['img'] if isinstance(given, dict) else given)
+    assert (f'did you mean {near}?' in message) if near else 'did you mean' not in message
 
 
 def test_wrapped_sets_and_metrics_are_looked_into(coco: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from moganet.engine.names import did_you_mean, missing_file, near_files, nearest, slips
+from moganet.engine.names import did_you_mean, missing_file, near_files, near_path, nearest, slips
 
 
 def test_nearest_ignores_case_and_knows_when_nothing_is_near() -> None:
@@ -32,3 +32,12 @@ def test_near_files_are_those_below_the_nearest_folder(tmp_path: Path, monkeypat
     assert near_files(Path('gone/epoch_1.pth'), '*.pth') == []  # an unrelated folder
     error = missing_file('checkpoint', 'run/epoch_3.pth', '*.pth')
     assert str(error).startswith('no such checkpoint: run/epoch_3.pth; near it: run/epoch_1')
+
+
+def test_near_path_differs_by_one_slip(tmp_path: Path) -> None:
+    (tmp_path / 'coco' / 'train2017').mkdir(parents=True)
+    assert near_path(tmp_path / 'cocoo' / 'train2017') == tmp_path / 'coco' / 'train2017'
+    assert near_path(tmp_path / 'coco' / 'train2018') == tmp_path / 'coco' / 'train2017'
+    # Two slips, or another name altogether.
+    assert near_path(tmp_path / 'cocoo' / 'train2018') is None
+    assert near_path(tmp_path / 'imagenet') is None
