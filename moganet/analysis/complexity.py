@@ -90,8 +90,12 @@ def count(cfg: Any, shape: Shape | None = None, counter: str = 'authors') -> Com
         raise ValueError(f'counter is {counter!r}; it must be one of {", ".join(COUNTERS)}')
     shape = shape or default_shape(cfg)
     device = 'meta' if counter == 'authors' else 'cpu'
-    whole = _Whole(_build(cfg, device)).eval()
-    image = torch.zeros(1, _channels(cfg), *shape, device=device)
+    model = build_model(cfg, device)
+    for module in model.modules():
+        if hasattr(module, 'gate_fp32'):
+            module.gate_fp32 = False  # type: ignore[assignment]  # the same sums, by way of the layer that is counted
+    whole = _Whole(model).eval()
+    image = torch.zeros(1, image_channels(cfg), *shape, device=device)
     try:
         with torch.no_grad():
             macs = _count_as_authors(whole, image) if counter == 'authors' else _count_as_mmengine(whole, image)
@@ -100,12 +104,13 @@ def count(cfg: Any, shape: Shape | None = None, counter: str = 'authors') -> Com
     return Complexity(sum(parameter.numel() for parameter in whole.parameters()), macs, shape, counter)
 
 
-def _channels(cfg: Any) -> int:
+def image_channels(cfg: Any) -> int:
+    """Channels of the pictures that a config's model takes."""
     return int(cfg.model.get('backbone', {}).get('in_channels') or 3)
 
 
-def _build(cfg: Any, device: str) -> nn.Module:
-    """Build the model; on the device ``meta`` it takes no memory."""
+def build_model(cfg: Any, device: str) -> nn.Module:
+    """Build a config's model with random weights; on the device ``meta`` it takes no memory."""
     described = deepcopy(cfg.model)
     if cfg.get('data_preprocessor') is not None:
         described.setdefault('data_preprocessor', deepcopy(cfg.data_preprocessor))
@@ -114,9 +119,6 @@ def _build(cfg: Any, device: str) -> nn.Module:
             model: nn.Module = MODELS.build(described)
     except (RuntimeError, NotImplementedError):
         model = MODELS.build(described).to(device)  # some models read numbers from tensors while they are built
-    for module in model.modules():
-        if hasattr(module, 'gate_fp32'):
-            module.gate_fp32 = False  # type: ignore[assignment]  # the same sums, by way of the layer that is counted
     return model
 
 

@@ -13,7 +13,6 @@ from typing import NoReturn
 
 from mmengine.config import DictAction
 
-from ..analysis import COUNTERS
 from .launch import TestOptions, TrainOptions
 
 USER_ERRORS = (ValueError, KeyError, FileNotFoundError)
@@ -62,10 +61,15 @@ def _parser(name: str, purpose: str) -> argparse.ArgumentParser:
 
 
 def config_parser(name: str, purpose: str) -> argparse.ArgumentParser:
-    """Return a parser with CONFIG and ``--cfg-options``, for the tools whose command lines are in other modules."""
+    """Return the parser of a tool that looks at a config: CONFIG and ``--cfg-options``.
+
+    Args:
+        name: the tool's path in the repository.
+        purpose: what it does, for ``--help``.
+    """
     parser = _parser(name, purpose)
-    cfg_help = 'changes to the config'
-    parser.add_argument('--cfg-options', nargs='+', action=_CfgOptions, default={}, metavar='KEY=VALUE', help=cfg_help)
+    add = parser.add_argument
+    add('--cfg-options', nargs='+', action=_CfgOptions, default={}, metavar='KEY=VALUE', help='changes to the config')
     return parser
 
 
@@ -89,31 +93,6 @@ def train_parser() -> argparse.ArgumentParser:
     amp_help = 'mixed precision; auto: fp16 on a GPU, bf16 on a CPU'
     add('--amp', nargs='?', const='auto', choices=['auto', 'bf16', 'fp16'], help=amp_help)
     add('--auto-scale-lr', action='store_true', help='scale the learning rate by batch / auto_scale_lr.base_batch_size')
-    return parser
-
-
-def flops_parser() -> argparse.ArgumentParser:
-    """Return the parser of ``tools/analysis_tools/get_flops.py``."""
-    purpose = 'Count parameters and multiply-adds of the model that a config describes.'
-    parser = inspection_parser('tools/analysis_tools/get_flops.py', purpose)
-    add = parser.add_argument
-    shape_help = "default: the tables' own, 1280 800 for detection, 2048 512 for segmentation, else the test size"
-    add('--shape', nargs=2, type=int, metavar=('HEIGHT', 'WIDTH'), help=shape_help)
-    counter_help = "authors: mmcv 1.x's rules, by which MogaNet's tables were made; mmengine: today's toolboxes'"
-    add('--counter', choices=COUNTERS, default='authors', help=counter_help)
-    return parser
-
-
-def inspection_parser(name: str, purpose: str) -> argparse.ArgumentParser:
-    """Return the parser of a tool that looks at a config and takes ``--cfg-options``.
-
-    Args:
-        name: the tool's path in the repository.
-        purpose: what it does, for ``--help``.
-    """
-    parser = _parser(name, purpose)
-    add = parser.add_argument
-    add('--cfg-options', nargs='+', action=_CfgOptions, default={}, metavar='KEY=VALUE', help='changes to the config')
     return parser
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 try:
-    from moganet.engine.cli import inspection_parser, run_tool
+    from moganet.engine.cli import config_parser, run_tool
     from moganet.engine.report import print_metrics
     from moganet.engine.saved_predictions import evaluate_saved
 except ImportError as error:
@@ -26,7 +26,7 @@ except ImportError as error:
 def main(argv: Sequence[str] | None = None) -> int:
     """Compute and print; return the exit code."""
     purpose = 'Compute the test metrics of a config from the predictions that tools/test.py --out saved.'
-    parser = inspection_parser('tools/analysis_tools/eval_metric.py', purpose)
+    parser = config_parser('tools/analysis_tools/eval_metric.py', purpose)
     parser.add_argument('predictions', metavar='FILE.pkl', help='the predictions; a pickle, so one that you trust')
     options = parser.parse_args(argv)
 

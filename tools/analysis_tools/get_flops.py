@@ -16,7 +16,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 try:
-    from moganet.engine.cli import flops_parser, run_tool
+    from moganet.engine.cli import run_tool
+    from moganet.engine.cli_analysis import flops_parser
     from moganet.engine.inspection import count_config
 except ImportError as error:
     print(f'error: {error}, in {sys.executable}; `python -m moganet.doctor` tells what to install', file=sys.stderr)

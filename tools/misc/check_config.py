@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 try:
-    from moganet.engine.cli import USER_ERRORS, inspection_parser, print_error
+    from moganet.engine.cli import USER_ERRORS, config_parser, print_error
     from moganet.engine.inspection import check_config
 except ImportError as error:
     print(f'error: {error}, in {sys.executable}; `python -m moganet.doctor` tells what to install', file=sys.stderr)
@@ -26,7 +26,7 @@ except ImportError as error:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Check each config; return 2 when one of them is wrong."""
-    parser = inspection_parser('tools/misc/check_config.py', 'Check configs before a run does.')
+    parser = config_parser('tools/misc/check_config.py', 'Check configs before a run does.')
     parser.add_argument('more', nargs='*', metavar='CONFIG', help='more configs')
     options = parser.parse_args(argv)
     code = 0

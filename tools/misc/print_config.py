@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 try:
-    from moganet.engine.cli import inspection_parser, run_tool
+    from moganet.engine.cli import config_parser, run_tool
     from moganet.engine.inspection import config_text
 except ImportError as error:
     print(f'error: {error}, in {sys.executable}; `python -m moganet.doctor` tells what to install', file=sys.stderr)
@@ -23,7 +23,7 @@ except ImportError as error:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print, or save; return the exit code."""
-    parser = inspection_parser('tools/misc/print_config.py', 'Print a config with its bases merged.')
+    parser = config_parser('tools/misc/print_config.py', 'Print a config with its bases merged.')
     parser.add_argument('--save-path', metavar='FILE.py', help='write it to a new file in place of the screen')
     options = parser.parse_args(argv)
 
