@@ -11,8 +11,14 @@ from .names import near_path
 
 # Where each benchmark belongs, told when it is not there. Keys are parts of a data set's type.
 _LAYOUTS = {
-    'ImageNet': 'ImageNet-1k belongs in data/imagenet/{train,val}/<class>/',
-    'Coco': 'COCO 2017 belongs in data/coco/{train2017,val2017,annotations}/',
+    'ImageNet21k': 'ImageNet-21K belongs in data/imagenet21k/train/<class>/',
+    'ImageNet': (
+        'ImageNet-1k belongs in data/imagenet/{train,val}/<class>/, data of your own as docs/custom_data.md says'
+    ),
+    'Coco': (
+        'COCO 2017 belongs in data/coco/{train2017,val2017,annotations}/, data of your own as docs/custom_data.md says'
+    ),
+    'BaseSeg': 'data of your own belong where docs/custom_data.md says',
     'ADE20K': 'ADE20K belongs in data/ade/ADEChallengeData2016/{images,annotations}/{training,validation}/',
 }
 _DETECTIONS = 'detections'

@@ -30,8 +30,9 @@ ARCHS = {'xt': 'xtiny', 't': 'tiny', 's': 'small', 'b': 'base', 'l': 'large', 'x
 
 
 def find(part: str) -> str:
-    """The one leaf whose name contains a part."""
-    (leaf,) = (leaf for leaf in LEAVES if part in leaf)
+    """The one leaf whose name contains a part; a row of ours only where no other has it."""
+    found = [leaf for leaf in LEAVES if part in leaf]
+    (leaf,) = [leaf for leaf in found if leaf not in OURS] or found
     return leaf
 
 

@@ -84,7 +84,7 @@ def header(model: Model) -> list[str]:
     data = model['Metadata']
     figures = ', '.join(f'{name} {value}' for name, value in metrics_of(model).items())
     each = data['Batch Size'] // data['Processes']
-    memory = f'{data["Training Memory (GB)"]} GB' if 'Training Memory (GB)' in data else 'not published'
+    memory = _memory(model)
     if kind_of(model) == 'measured':
         cost = f'{data.get("Training Minutes")} minutes on {data["Training Resources"]}'
         lines = [
@@ -109,6 +109,20 @@ def header(model: Model) -> list[str]:
         for line in lines
     ]
     return [FIRST_LINE] + [f'# {part}' for parts in wrapped for part in parts]
+
+
+def _memory(model: Model) -> str:
+    """What a process's training step takes: as published, or the tensors alone, counted here."""
+    data, counted = model['Metadata'], model.get('Memory')
+    if 'Training Memory (GB)' not in data:
+        return 'not counted' if kind_of(model) == 'ours' else 'not published'
+    figure = f'{data["Training Memory (GB)"]} GB'
+    if counted is None:
+        return figure
+    return (
+        f'{figure} of tensors by get_memory.py ({counted["Without Checkpointing"]} GB with '
+        f'model.backbone.with_cp=False, {counted["With Checkpointing"]} GB with True)'
+    )
 
 
 def _described(released: dict[str, Any]) -> str:
@@ -137,7 +151,11 @@ def table(models: list[Model], kind: str, folder: str) -> list[str]:
     chosen = [model for model in models if kind_of(model) == kind]
     names = list(dict.fromkeys(name for model in chosen for name in metrics_of(model)))
     head = ['config', 'params (M)', *([] if kind == 'measured' else ['MACs (G)']), *names]
-    head += {'published': ['weights', 'gate activated'], 'ours': ['GPUs x batch'], 'measured': ['minutes', 'on']}[kind]
+    head += {
+        'published': ['weights', 'gate activated'],
+        'ours': ['GPUs x batch', 'GB of tensors', 'with_cp'],
+        'measured': ['minutes', 'on'],
+    }[kind]
     rows = [head, ['---'] * len(head)]
     for model in chosen:
         data, metrics = model['Metadata'], metrics_of(model)
@@ -150,7 +168,9 @@ def table(models: list[Model], kind: str, folder: str) -> list[str]:
             row.append(', '.join(f'[{item["Written By"]}]({item["URL"]})' for item in released) or 'none')
             row.append(', '.join(item['Gate Activation'] for item in released) or '-')
         elif kind == 'ours':
+            counted = model.get('Memory', {})
             row.append(f'{data["Processes"]} x {data["Batch Size"] // data["Processes"]}')
+            row += [str(counted.get(f'{word} Checkpointing', '-')) for word in ('Without', 'With')]
         else:
             row += [str(data.get('Training Minutes', '-')), data['Training Resources']]
         rows.append(row)
