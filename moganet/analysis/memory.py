@@ -158,11 +158,11 @@ def peak_bytes(work: Callable[[], Any], kept: list[Tensor], given: list[Tensor])
     return settled, counter.peak
 
 
-class _LiveStorages(TorchDispatchMode):
+class _LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up the storages that operations return, and takes them off when torch frees them."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.alive = 0
         self.peak = 0
         self._seen: dict[int, weakref.ref[Any]] = {}
