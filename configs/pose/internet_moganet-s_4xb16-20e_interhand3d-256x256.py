@@ -1,6 +1,6 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # No result was published, and none is claimed.
-# Size: 34.46 M parameters, 12.28 G multiply-adds at 256x256. GPUs: 4, batch 16 each, memory not published.
+# Size: 34.46 M parameters, 12.28 G multiply-adds at 256x256. GPUs: 4, batch 16 each, memory not counted.
 # Recipe:
 #   https://github.com/open-mmlab/mmpose/blob/v1.3.2/configs/hand_3d_keypoint/internet/interhand3d/internet_res50_4xb16-20e_interhand3d-256x256.py
 #   (mmpose 1.3.2's InterNet).
