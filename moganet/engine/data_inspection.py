@@ -24,8 +24,7 @@ from ..datasets.check import (
     check_label_maps,
     check_samples,
 )
-from . import config_check
-from .config_file import read_config
+from .config_file import read_checked
 from .data_check import check_data, datasets_of, is_remote
 from .work_dir import ensure_writable
 
@@ -48,15 +47,12 @@ def open_data(path: str, options: dict[str, Any], splits: Sequence[str] | None) 
             told in one line.
     """
     compat.silence_noise()
-    cfg = read_config(path, options)
+    cfg, scope = read_checked(path, options, (), 'a look at its data')
     present = [split for split in SPLITS if (cfg.get(f'{split}_dataloader') or {}).get('dataset')]
     missing = [split for split in splits or () if split not in present]
     if missing or not present:
         asked = f'--split {missing[0]}: ' if missing else ''
         raise KeyError(f'{asked}{path} has no such data set; it has: {", ".join(present) or "none at all"}')
-    scope = cfg.get('default_scope') or 'mmengine'
-    config_check.import_toolbox(scope)
-    config_check.check_types(cfg, scope)
     init_default_scope(scope)
     chosen = [split for split in present if not splits or split in splits]
     check_data(cfg, tuple(chosen))

@@ -19,7 +19,7 @@ PAGE = (REPO / 'docs' / 'swap_backbone.md').read_text(encoding='utf-8')
 TOOLBOXES = ('mmdet', 'mmseg', 'mmpose', 'mmpretrain')
 # Run in a process that has not imported moganet: the config does so by itself.
 _STEP = '''
-import json, sys, tempfile
+import json, shutil, sys, tempfile
 from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -27,17 +27,18 @@ from tests.configs.small import on_tiny_data, step_runner
 
 toolbox, tiny, leaves = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
 assert 'moganet' not in sys.modules
+work_dir = tempfile.mkdtemp()  # one for all: MMEngine's visualizer keeps the first that it is given
 for leaf in leaves:
     cfg = Config.fromfile(leaf)
     assert 'moganet' in sys.modules
     __import__(toolbox)
     init_default_scope(cfg.get('default_scope'))
     cfg = on_tiny_data(cfg, tiny, side=256 if 'dino' in leaf else 64)  # it has 900 queries
-    with tempfile.TemporaryDirectory() as work_dir:
-        runner, changed = step_runner(cfg, Path(work_dir))
+    runner, changed = step_runner(cfg, Path(work_dir))
     model = runner.model
     of_backbone = [name for name in changed if name.startswith('backbone.')]
     print('RESULT', json.dumps([leaf, type(model.backbone).__module__, len(of_backbone), len(changed)]))
+shutil.rmtree(work_dir)
 '''
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import pickle
-import sys
+import re
 from pathlib import Path
 
 import cv2
@@ -12,9 +14,9 @@ import pytest
 from moganet.compat import LOG_FILE_ONLY, NOISE
 from moganet.engine.checkpoint_check import read_checkpoint
 
-from .tools import LEAVES, TOOLS, Leaf, run, test, train
+from .tools import LEAVES, TOOLS, Leaf, call, script, test, train
 
-EVAL_METRIC = TOOLS / 'analysis_tools' / 'eval_metric.py'
+EVALUATE = script(TOOLS / 'analysis_tools' / 'eval_metric.py')
 
 # Fewer runs for the second model of a task: each start of Python with a toolbox takes six seconds.
 RESUMED = ('classification', 'retinanet', 'sem-fpn', 'pose')
@@ -63,9 +65,11 @@ def test_train_test(name: str, workplace: Path) -> None:
 
 def _check_metrics_of_saved(leaf: Leaf, result: str) -> None:
     """The saved predictions give the metrics that the test run printed, line by line."""
-    again = run(sys.executable, EVAL_METRIC, leaf.config, 'predictions.pkl', '--cfg-options', *leaf.options)
-    printed = [line for line in result.splitlines() if line.startswith(('coco/', 'accuracy/', 'mIoU', 'aAcc', 'mAcc'))]
-    assert printed and again.stdout.split('\nresult\n')[1].splitlines() == printed
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        assert call(EVALUATE.main, leaf.config, 'predictions.pkl', '--cfg-options', *leaf.options) == 0
+    printed = [line for line in result.splitlines() if re.fullmatch(r'\S+ +-?[\d.]+', line)]
+    assert printed and told.getvalue().split('\nresult\n')[1].splitlines() == printed
 
 
 def _iterations(checkpoint: Path) -> int:
