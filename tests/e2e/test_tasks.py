@@ -68,7 +68,7 @@ def _check_metrics_of_saved(leaf: Leaf, result: str) -> None:
     told = io.StringIO()
     with contextlib.redirect_stdout(told):
         assert call(EVALUATE.main, leaf.config, 'predictions.pkl', '--cfg-options', *leaf.options) == 0
-    printed = [line for line in result.splitlines() if re.fullmatch(r'\S+ +-?[\d.]+', line)]
+    printed = [line for line in result.splitlines() if re.fullmatch(r'.+ -?\d+\.\d{4}', line)]
     assert printed and told.getvalue().split('\nresult\n')[1].splitlines() == printed
 
 
