@@ -74,7 +74,7 @@ def check_config(path: str, options: dict[str, Any]) -> str:
     cfg, scope = read_checked(path, options, ('model',), 'a check')
     model = build_checked(cfg, scope)
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return f'{path}: a {type(model).__name__} of {scope}, {parameters:,} parameters, nothing wrong'
+    return f'{path}: {type(model).__name__} of {scope}, {parameters:,} parameters, nothing wrong'
 
 
 def config_text(path: str, options: dict[str, Any]) -> str:
