@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,3 +147,23 @@ def test_importing_prints_nothing_and_imports_no_toolbox() -> None:
     env = {**os.environ, 'PYTHONPATH': str(Path(compat.__file__).parents[1])}
     done = subprocess.run([sys.executable, '-c', code], env=env, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ('[]\n', '')
+
+
+def test_a_config_is_laid_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from yapf.yapflib import yapf_api
+
+    calls: list[str] = []
+    original = yapf_api.FormatCode
+
+    def counted(text: str, **options: Any) -> Any:
+        calls.append(text)
+        return original(text, **options)
+
+    monkeypatch.setattr(yapf_api, 'FormatCode', counted)
+    cfg = Config({'names': ['a', 'b'], 'rate': 0.1})
+    plain = cfg.pretty_text
+    with compat.config_laid_out_once():
+        assert cfg.pretty_text == cfg.pretty_text == plain
+        cfg.rate = 0.2
+        assert 'rate = 0.2' in cfg.pretty_text
+    assert len(calls) == 3 and yapf_api.FormatCode is counted

@@ -19,6 +19,7 @@ _LAYOUTS = {
         'COCO 2017 belongs in data/coco/{train2017,val2017,annotations}/, data of your own as docs/custom_data.md says'
     ),
     'BaseSeg': 'data of your own belong where docs/custom_data.md says',
+    'InterHand': 'InterHand2.6M belongs in data/interhand2.6m/, as docs/data.md says',
     'ADE20K': 'ADE20K belongs in data/ade/ADEChallengeData2016/{images,annotations}/{training,validation}/',
 }
 _DETECTIONS = 'detections'
@@ -27,6 +28,7 @@ _LAYOUTS[_DETECTIONS] = (
     'the annotated boxes'
 )
 _MAKE_TINY = 'the tiny sets are made by: python tools/dataset_converters/make_tiny.py --out data/tiny'
+_MAKE_HANDS = f'{_MAKE_TINY} --tasks hands'
 
 
 def check_data(cfg: Any, splits: tuple[str, ...]) -> None:
@@ -80,6 +82,9 @@ def _check_dataset(place: str, dataset: dict[str, Any]) -> None:
     ann_file = dataset.get('ann_file')
     if isinstance(ann_file, str) and ann_file:
         _require(f'{place}.ann_file', ann_file, os.path.join(root, ann_file), kind, file=True)
+    for key in ('camera_param_file', 'joint_file'):  # mmpose's poses in 3D
+        if isinstance(dataset.get(key), str):
+            _require(f'{place}.{key}', dataset[key], os.path.join(root, dataset[key]), kind, file=True)
     bbox_file = dataset.get('bbox_file')
     if bbox_file:  # mmpose: a path of its own, not below the root
         _require(f'{place}.bbox_file', bbox_file, bbox_file, _DETECTIONS, file=True)
@@ -108,7 +113,8 @@ def _require(place: str, given: Any, path: Any, kind: str, file: bool = False) -
     if target.is_file() if file else target.is_dir():
         return
     what = 'file' if file else 'folder'
-    hint = _MAKE_TINY if 'tiny' in str(path) else next((text for key, text in _LAYOUTS.items() if key in kind), '')
+    tiny = _MAKE_HANDS if 'InterHand' in kind else _MAKE_TINY
+    hint = tiny if 'tiny' in str(path) else next((text for key, text in _LAYOUTS.items() if key in kind), '')
     near = near_path(target)
     meant = f'; did you mean {str(near)!r}?' if near else ''
     raise FileNotFoundError(

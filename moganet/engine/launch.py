@@ -141,7 +141,8 @@ def start(plan: Plan) -> Runner:
     dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
     compat.init_cpu_process_group(cfg.launcher, dist_cfg.get('timeout'))
     # A config may name a Runner of its own, as the toolboxes' tools allow.
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else ConsoleRunner.from_cfg(cfg)
+    with compat.config_laid_out_once():
+        return RUNNERS.build(cfg) if 'runner_type' in cfg else ConsoleRunner.from_cfg(cfg)
 
 
 def _common(options: RunOptions, needed: tuple[str, ...], purpose: str) -> tuple[Any, str, list[str]]:

@@ -85,3 +85,22 @@ def test_imagenet_by_split_and_the_tiny_sets(tmp_path: Path, monkeypatch: pytest
 def test_data_elsewhere_than_on_this_disk_are_not_looked_for() -> None:
     check_data(_cfg(data_root='s3://bucket/coco'), ('train',))
     check_data(_cfg(data_root='bucket/coco', backend_args={'backend': 'petrel'}), ('train',))
+
+
+@pytest.mark.parametrize(
+    ('changes', 'told'),
+    [
+        (
+            {'camera_param_file': 'annotations/none.json'},
+            "dataset.camera_param_file='annotations/none.json': no such file.*belongs in data/interhand2.6m/",
+        ),
+        ({'joint_file': 'annotations/none.json'}, "dataset.joint_file='annotations/none.json': no such file"),
+        (
+            {'data_root': 'data/tiny/interhand2.6m'},
+            "data_root='data/tiny/interhand2.6m': no such folder.*make_tiny.py --out data/tiny --tasks hands",
+        ),
+    ],
+)
+def test_hands_have_files_of_their_own(changes: dict[str, Any], told: str, coco: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=told):
+        check_data(_cfg(type='InterHand3DDataset', **changes), ('train',))
