@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 try:
     from moganet.engine.cli import parse_test, run_tool
-    from moganet.engine.launch import prepare_testing, start
+    from moganet.engine.launch import finish, prepare_testing, start
     from moganet.engine.report import print_metrics, print_plan
 except ImportError as error:
     print(f'error: {error}, in {sys.executable}; `python -m moganet.doctor` tells what to install', file=sys.stderr)
@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         def test() -> None:
             runner = start(plan)
-            print_metrics(runner.test())
+            metrics = runner.test()
+            finish()
+            print_metrics(metrics)
             if options.show_dir:
                 print(f'pictures: {options.show_dir}')
             if options.out:

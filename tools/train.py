@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 try:
     from moganet.engine.cli import parse_train, run_tool
-    from moganet.engine.launch import prepare_training, start
+    from moganet.engine.launch import finish, prepare_training, start
     from moganet.engine.report import print_plan
 except ImportError as error:
     print(f'error: {error}, in {sys.executable}; `python -m moganet.doctor` tells what to install', file=sys.stderr)
@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         def train() -> None:
             runner = start(plan)
             runner.train()
+            finish()
             print(f'checkpoints and logs: {runner.work_dir}')
 
         return train

@@ -145,6 +145,17 @@ def start(plan: Plan) -> Runner:
         return RUNNERS.build(cfg) if 'runner_type' in cfg else ConsoleRunner.from_cfg(cfg)
 
 
+def finish() -> None:
+    """Leave the process group, all processes together.
+
+    A process that goes while another still listens to it may take that one's last message with it; the one left behind
+    fails, or waits for minutes.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def _common(options: RunOptions, needed: tuple[str, ...], purpose: str) -> tuple[Any, str, list[str]]:
     """Read and check a config, and put in what training and testing share."""
     compat.silence_noise()

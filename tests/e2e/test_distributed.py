@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -71,15 +72,7 @@ def test_two_processes_and_two_nodes_take_the_step_of_one(workplace: Path) -> No
     assert done.stdout.count('loss: ') == 1, done.stdout  # the first process alone prints
     _compare(_weights('two'), one)
 
-    port = _free_port()
-    nodes = []
-    for rank in (0, 1):
-        env = environment(NNODES='2', NODE_RANK=str(rank), MASTER_ADDR='127.0.0.1', PORT=str(port))
-        command = [TOOLS / 'dist_train.sh', config, '1', '--work-dir', 'nodes', '--cfg-options', *STEP]
-        nodes.append(subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
-    for node in nodes:
-        output, _ = node.communicate(timeout=300)
-        assert node.returncode == 0, output
+    _run_on_two_nodes(TOOLS / 'dist_train.sh', config, '1', '--work-dir', 'nodes', '--cfg-options', *STEP)
     _compare(_weights('nodes'), one)
 
 
@@ -93,6 +86,23 @@ def test_dist_test_gives_the_metrics_of_one_process(workplace: Path, capsys: pyt
     done = run(TOOLS / 'dist_test.sh', config, 'run/epoch_1.pth', 2, *options)
     assert done.stdout.split('\nresult\n')[1] == alone
     assert 'accuracy/top1' in alone
+
+
+def _run_on_two_nodes(*command: str | Path) -> None:
+    """Run a command as two nodes do, each with its launcher; what both of them said is told when one fails or hangs."""
+    port = str(_free_port())
+    nodes = []
+    for rank in ('0', '1'):
+        env = environment(NNODES='2', NODE_RANK=rank, MASTER_ADDR='127.0.0.1', PORT=port, PYTHONFAULTHANDLER='1')
+        with Path(f'node{rank}.log').open('w') as log:
+            nodes.append(subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT))
+    try:
+        codes = [node.wait(timeout=200) for node in nodes]
+    except subprocess.TimeoutExpired:
+        for node in nodes:
+            node.send_signal(signal.SIGABRT)  # the fault handler writes where each of them is
+        codes = [node.wait() for node in nodes]
+    assert codes == [0, 0], '\n'.join(Path(f'node{rank}.log').read_text() for rank in (0, 1))
 
 
 def _free_port() -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from moganet.engine.launch import TestOptions, TrainOptions, prepare_testing, prepare_training, start
+from moganet.engine.launch import TestOptions, TrainOptions, finish, prepare_testing, prepare_training, start
 
 CONFIG = """
 default_scope = 'mmpretrain'
@@ -83,6 +83,16 @@ def test_several_processes_on_a_cpu(config: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv('OMPI_COMM_WORLD_LOCAL_SIZE', '3')
     with pytest.raises(ValueError, match='3 processes for 1 GPU'):
         prepare_training(TrainOptions(config, launcher='mpi'))
+
+
+def test_processes_leave_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish()  # a process alone has no group to leave
+    waited: list[bool] = []
+    distributed = torch.distributed
+    distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
+    monkeypatch.setattr(distributed, 'barrier', lambda: waited.append(distributed.is_initialized()))
+    finish()
+    assert waited == [True] and not distributed.is_initialized()
 
 
 def test_train_then_test_in_one_process(
