@@ -193,7 +193,9 @@ def _look_at_boxes(dataset: Any, node: dict[str, Any], findings: Findings, looke
         classes=dataset.metainfo.get('classes'),
         needs_area=True,
         needs_masks=_loads_masks(node.get('pipeline')),
+        trained_on=not dataset.test_mode,
         keeps_empty=not dataset.test_mode and not filters.get('filter_empty_gt'),
+        min_size=0 if dataset.test_mode else int(filters.get('min_size', 0)),
     )
     findings.what += f', {source.ann_file}'
     if dataset.data_prefix.get('seg'):
@@ -208,6 +210,7 @@ def _look_at_keypoints(dataset: Any, node: dict[str, Any], findings: Findings, l
         folder=dataset.data_prefix.get('img') or '',
         keypoints=[names[index] for index in range(len(names))],
         bbox_file=dataset.bbox_file or '',
+        trained_on=not dataset.test_mode,
     )
     findings.what += f', {source.ann_file}'
     check_coco(source, findings, looker)

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from moganet.datasets.check import CocoSource, Findings, Looker, check_coco
 from moganet.datasets.check.masks import decode_counts, mask_problem
@@ -91,6 +93,10 @@ FAULTS: dict[str, tuple[Callable[[Content], object], str, str, str]] = {
     'no area at all': (_drop('area'), 'malformed', 'annotation 4', 'without area'),
     'no id': (_drop('id'), 'malformed', 'annotations[3]', 'without id'),
     'a list for an id': (_set('image_id', [3]), 'malformed', 'annotation 4', 'image_id [3]'),
+    'no word of a crowd': (_drop('iscrowd'), 'malformed', 'annotation 4', 'without iscrowd'),
+    'a word for an id': (_set('id', 'a4'), 'malformed', 'annotation a4', "evaluation counts with the id"),
+    'a class named twice': (_set('name', 'two', of='categories'), 'duplicate', 'category 4', "'two' too"),
+    'a number for a name': (_set('name', 3, of='categories'), 'malformed', 'category 4', 'name 3 is no text'),
     'no name': (_drop('file_name', of='images'), 'malformed', 'image 4', 'without file_name'),
     'width of 0': (_set('width', 0, of='images'), 'malformed', 'image 4', 'width 0'),
     'another size': (_set('width', 200, of='images'), 'wrong-size', 'image 4', '128 x 128 pixels, and 200 x 128'),
@@ -160,6 +166,72 @@ def test_pictures_without_annotations(detection: CocoSource) -> None:
     assert (fault.kind, fault.id) == ('empty-picture', 'image 5') and 'filter_empty_gt' in fault.text
 
 
+def test_a_file_that_is_trained_on_needs_annotations(detection: CocoSource) -> None:
+    """Else training ends before it begins; a file to be predicted on may have none."""
+    for source, wanted in ((detection, []), (replace(detection, trained_on=True), ['no-data'])):
+        for change in (lambda content: content.update(annotations=[]), lambda content: content.pop('annotations')):
+            before = Path(source.ann_file).read_text()
+            findings = _check(source, change)
+            assert [fault.kind for fault in findings.faults] == wanted and findings.empty == 24
+            Path(source.ann_file).write_text(before)
+    assert 'none of its 24 pictures' in str(_check(replace(source, min_size=129)).faults[0])
+    assert _check(replace(source, min_size=128)).faults == []
+
+
+def test_small_pictures_are_told(detection: CocoSource) -> None:
+    source = replace(detection, trained_on=True, min_size=100)
+    findings = _check(source, _set('height', 99, of='images'))
+    assert [fault.kind for fault in findings.faults if fault.kind == 'no-data'] == []
+    assert findings.notes == ['pictures with a side of less than 100 pixels, which filter_cfg.min_size leaves out: 1']
+
+
+def test_people_that_mmpose_leaves_out(pose: CocoSource) -> None:
+    source = replace(pose, trained_on=True)
+    _check(source, _set('iscrowd', 1, record=0))
+    findings = _check(source, lambda content: content['annotations'][1].update(keypoints=[0] * 51, num_keypoints=0))
+    assert findings.faults == []
+    assert findings.notes == ['crowds and people without a labelled keypoint, which mmpose leaves out: 2']
+
+    def no_keypoints(content: Content) -> None:
+        for annotation in content['annotations']:
+            del annotation['keypoints']
+
+    assert [fault.kind for fault in _check(source, no_keypoints).faults] == ['no-data']
+
+
+def test_ids_with_which_mmpose_counts(pose: CocoSource) -> None:
+    fault = _check(pose, _set('id', 'x', of='images')).faults[0]
+    assert (fault.kind, fault.id) == ('malformed', 'image x') and 'mmpose counts with it' in fault.text
+
+
+def test_words_as_ids_can_be_trained_on(detection: CocoSource) -> None:
+    source = replace(detection, trained_on=True)
+    _check(source, _set('id', 'a4'))
+    assert _check(source, _drop('iscrowd', record=5)).faults == []
+
+
+@pytest.mark.parametrize(('id', 'precision'), [(0, 0), (1, 1)])
+def test_annotation_0_is_never_found(id: int, precision: int, tmp_path: Path, detection: CocoSource) -> None:
+    """By pycocotools, whose mark of no match it is; the look says so."""
+    box = {'id': id, 'image_id': 1, 'category_id': 1, 'bbox': [1, 1, 9, 9], 'area': 81, 'iscrowd': 0}
+    content = {'images': [{'id': 1}], 'annotations': [box], 'categories': [{'id': 1}]}
+    truth, found = COCO(), [{'image_id': 1, 'category_id': 1, 'bbox': [1, 1, 9, 9], 'score': 0.9}]
+    truth.dataset = content
+    truth.createIndex()
+    evaluation = COCOeval(truth, truth.loadRes(found), 'bbox')
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    assert evaluation.stats[0] == pytest.approx(precision)
+
+    def change(content: Content) -> None:
+        content['annotations'][0]['id'] = id
+
+    notes = _check(detection, change).notes
+    assert ['the id 0' in note for note in notes] == [True] * (id == 0)
+    assert _check(replace(detection, trained_on=True)).notes == []
+
+
 KEYPOINTS: dict[str, tuple[Callable[[Content], object], str, str]] = {
     'one less': (_set('keypoints', [0] * 48), 'annotation 4', '48 numbers: 51'),
     'visibility': (
@@ -186,15 +258,16 @@ def test_detected_boxes(pose: CocoSource, tmp_path: Path) -> None:
         ({'bbox': [1, 2, 0, 4]}, 'bad-box', 'no area'),
         ({'bbox': [900, 2, 5, 4]}, 'bad-box', 'outside'),
         ({'score': None}, 'malformed', 'score None'),
+        ({'image_id': [1]}, 'orphan', 'image_id [1]'),
     ]
     file = tmp_path / 'boxes.json'
     file.write_text(json.dumps([good, *({**good, **change} for change, _, _ in wrong), {'image_id': 1}]))
     findings = _check(replace(pose, bbox_file=str(file)))
     assert [(fault.kind, fault.id) for fault in findings.faults] == [
-        *((kind, f'detection {i}') for i, (_, kind, _) in enumerate(wrong, 1)), ('malformed', 'detection 5')
+        *((kind, f'detection {i}') for i, (_, kind, _) in enumerate(wrong, 1)), ('malformed', 'detection 6')
     ]  # fmt: skip
     assert all(text in fault.text for fault, (_, _, text) in zip(findings.faults, wrong))
-    assert {fault.file for fault in findings.faults} == {str(file)} and 'of people: 5' in findings.notes[-1]
+    assert {fault.file for fault in findings.faults} == {str(file)} and 'of people: 6' in findings.notes[-1]
     file.write_text('{}')
     assert _check(replace(pose, bbox_file=str(file))).faults[0].text == 'a list of detections needed'
 
@@ -203,6 +276,7 @@ def test_detected_boxes(pose: CocoSource, tmp_path: Path) -> None:
     ('text', 'kind', 'told'),
     [
         ('{"images": [', 'unreadable', 'no JSON'),
+        ('\ufeff{}', 'unreadable', 'BOM'),
         ('[]', 'malformed', 'images, annotations, categories needed'),
         ('{"info": 1, "images": []}', 'malformed', 'no list categories; it holds info, images'),
         ('{"images": [], "annotations": [], "categories": []}', 'no-data', 'images is empty'),
@@ -212,6 +286,14 @@ def test_no_such_file_of_coco(text: str, kind: str, told: str, detection: CocoSo
     Path(detection.ann_file).write_text(text)
     found = _check(detection).faults
     assert any(fault.kind == kind and told in fault.text and fault.file == detection.ann_file for fault in found), found
+
+
+def test_another_encoding_is_no_file_that_the_toolboxes_read(detection: CocoSource) -> None:
+    Path(detection.ann_file).write_text('{"images": []}', encoding='utf-16')
+    (fault,) = _check(detection).faults
+    assert fault.kind == 'unreadable' and 'utf-8' in fault.text
+    with pytest.raises(UnicodeDecodeError):
+        COCO(detection.ann_file)
 
 
 def test_files_of_test_pictures_have_no_annotations(detection: CocoSource) -> None:

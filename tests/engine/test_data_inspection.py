@@ -115,6 +115,22 @@ def test_empty_pictures_by_what_the_config_filters(own_copy: Path) -> None:
     assert [(fault.kind, fault.id) for fault in findings.faults] == [('empty-picture', 'image 1')]
 
 
+@pytest.mark.parametrize(
+    ('task', 'file'),
+    [('retinanet', 'coco/annotations/instances'), ('pose', 'coco_pose/annotations/person_keypoints')],
+)
+def test_annotations_are_needed_where_a_model_is_trained(task: str, file: str, own_copy: Path) -> None:
+    for split in ('train', 'val'):
+        _edit(own_copy / f'{file}_{split}2017.json', lambda content: content.update(annotations=[]))
+    train, val = _look(task, splits=['train', 'val'])
+    assert [fault.kind for fault in train.faults] == ['no-data'] and val.faults == []
+
+
+def test_small_pictures_by_what_the_config_filters(own_copy: Path) -> None:
+    (findings,) = _look('retinanet', {'train_dataloader.dataset.filter_cfg.min_size': 129}, ['train'])
+    assert [fault.kind for fault in findings.faults] == ['no-data'] and 'min_size' in findings.notes[0]
+
+
 def _config(folder: Path, scope: str, dataset: dict[str, Any]) -> str:
     path = folder / 'config.py'
     Config({'default_scope': scope, 'train_dataloader': {'dataset': dataset}}).dump(str(path))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,16 +36,31 @@ def read_categories(records: list[Any], path: str, classes: Sequence[str] | None
     for index, record in enumerate(records):
         if not isinstance(record, dict) or not isinstance(record.get('id'), (int, str)) or 'name' not in record:
             findings.fault('malformed', path, f'categories[{index}]', f'{record!r}: id and name needed')
+        elif not isinstance(record['name'], str):
+            told = f'name {record["name"]!r} is no text, so no class of a config is it'
+            findings.fault('malformed', path, f'category {record["id"]}', told)
         elif record['id'] in names:
             findings.fault('duplicate', path, f'category {record["id"]}', f'{names[record["id"]]} has this id too')
         else:
-            names[record['id']] = str(record['name'])
+            names[record['id']] = record['name']
     chosen = tuple(names.values()) if classes is None else tuple(classes)
     findings.classes = chosen
     if classes is not None:
-        _compare(list(names.values()), list(chosen), path, findings)
+        for id, name in _repeated(names):
+            if name in chosen:
+                told = f'another category is named {name!r} too, and every later class would be numbered one too high'
+                findings.fault('duplicate', path, f'category {id}', told)
+        _compare(list(dict.fromkeys(names.values())), list(chosen), path, findings)
     places = {name: place for place, name in enumerate(chosen)}
     return Categories(names, {id: places[name] for id, name in names.items() if name in places})
+
+
+def _repeated(names: dict[Any, str]) -> Iterator[tuple[Any, str]]:
+    seen: set[str] = set()
+    for id, name in names.items():
+        if name in seen:
+            yield id, name
+        seen.add(name)
 
 
 def _compare(names: list[str], classes: list[str], path: str, findings: Findings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 from .boxes import box_problem
 from .categories import Categories, read_categories
 from .json_file import no_collection, read_json
-from .keypoints import category_problem, check_detections, keypoints_problem
+from .keypoints import category_problem, check_detections, has_labelled, keypoints_problem
 from .masks import mask_problem
 from .pictures import Looker, check_pictures
 from .progress import progress
@@ -29,7 +30,9 @@ class CocoSource:
         needs_masks: whether the pipeline loads masks.
         keypoints: names of the keypoints; empty where there are none.
         bbox_file: boxes of a person detector.
+        trained_on: whether a model is trained on it; otherwise it is evaluated on it.
         keeps_empty: whether pictures without annotations are trained on.
+        min_size: pixels; pictures of a shorter side are not trained on.
     """
 
     ann_file: str
@@ -39,7 +42,9 @@ class CocoSource:
     needs_masks: bool = False
     keypoints: Sequence[str] = ()
     bbox_file: str = ''
+    trained_on: bool = False
     keeps_empty: bool = False
+    min_size: int = 0
 
 
 def check_coco(source: CocoSource, findings: Findings, looker: Looker) -> None:
@@ -84,7 +89,7 @@ def _images(records: list[Any], source: CocoSource, findings: Findings) -> dict[
     """Return the pictures by their ids; those with a fault in the record are left out."""
     images: dict[Any, dict[str, Any]] = {}
     for index, record in enumerate(records):
-        problem = _image_problem(record)
+        problem = _image_problem(record, bool(source.keypoints))
         if problem:
             id = record.get('id') if isinstance(record, dict) else None
             told = f'image {id}' if id is not None else f'images[{index}]'
@@ -101,7 +106,7 @@ def _images(records: list[Any], source: CocoSource, findings: Findings) -> dict[
     return images
 
 
-def _image_problem(record: Any) -> str:
+def _image_problem(record: Any, counts_with_id: bool) -> str:
     if not isinstance(record, dict):
         return f'{record!r}: a picture needs id, file_name, width and height'
     missing = [key for key in ('id', 'file_name', 'width', 'height') if key not in record]
@@ -109,6 +114,8 @@ def _image_problem(record: Any) -> str:
         return f'without {", ".join(missing)}'
     if not isinstance(record['id'], (int, str)) or not isinstance(record['file_name'], str):
         return f'id {record["id"]!r}, file_name {record["file_name"]!r}: a number and a name needed'
+    if counts_with_id and isinstance(record['id'], str):
+        return f'id {record["id"]!r}: mmpose counts with it, a number needed'
     size = record['width'], record['height']
     if not all(isinstance(side, int) and side > 0 for side in size):
         return f'width {size[0]!r}, height {size[1]!r}: whole numbers of at least 1 needed'
@@ -123,12 +130,15 @@ class _Walk:
     ) -> None:
         self.source, self.findings, self.images, self.categories = source, findings, images, categories
         self.needed = ['id', 'image_id', 'category_id', 'bbox', *(['area'] if source.needs_area else [])]
+        if not source.trained_on:
+            self.needed.append('iscrowd')  # COCO's evaluation reads it of each
 
     def annotations(self, records: list[Any]) -> None:
         """Look at each annotation, then count pictures without any and what the toolbox passes over."""
         seen: set[Any] = set()
         annotated: set[Any] = set()
-        left_out = tiny = 0
+        used: set[Any] = set()
+        left_out = passed_over = 0
         for index, record in enumerate(progress(records, len(records), f'{self.findings.place}: annotations')):
             if not self._is_whole(record, index):
                 continue
@@ -146,9 +156,18 @@ class _Walk:
                 continue
             annotated.add(image_id)
             self.findings.per_class[label] += 1
-            tiny += self._look_at(record, image)
+            if self._look_at(record, image):
+                used.add(image_id)
+            else:
+                passed_over += 1
         self.findings.annotations = len(records)
-        self._tell(left_out, tiny, annotated)
+        self._tell(left_out, passed_over, annotated)
+        if self.source.trained_on:
+            self._tell_of_training(used)
+        elif 0 in seen and not self.source.keypoints:
+            self.findings.note(
+                'an annotation has the id 0: pycocotools takes what is found there for a false find; count ids from 1'
+            )
 
     def _fault(self, kind: str, record: dict[str, Any], text: str) -> None:
         self.findings.fault(kind, self.source.ann_file, f'annotation {record["id"]}', text)
@@ -157,8 +176,11 @@ class _Walk:
         if isinstance(record, dict) and not [key for key in self.needed if key not in record]:
             ids = record['id'], record['image_id'], record['category_id']
             if all(isinstance(id, (int, str)) for id in ids):
-                return True
-            problem = f'id {ids[0]!r}, image_id {ids[1]!r}, category_id {ids[2]!r}: numbers needed'
+                if self.source.trained_on or _is_number(ids[0]):
+                    return True
+                problem = "COCO's evaluation counts with the id, a number needed"
+            else:
+                problem = f'id {ids[0]!r}, image_id {ids[1]!r}, category_id {ids[2]!r}: numbers needed'
         elif isinstance(record, dict):
             problem = f'without {", ".join(key for key in self.needed if key not in record)}'
         else:
@@ -175,7 +197,7 @@ class _Walk:
         return self.categories.labels.get(category)
 
     def _look_at(self, record: dict[str, Any], image: dict[str, Any]) -> bool:
-        """Look at box, mask and keypoints; return whether mmdet leaves the annotation out as too small."""
+        """Look at box, mask and keypoints; return whether the toolbox uses the annotation as it is."""
         width, height = image['width'], image['height']
         problem = box_problem(record['bbox'], width, height)
         if problem:
@@ -194,16 +216,20 @@ class _Walk:
             wrong = keypoints_problem(record, len(self.source.keypoints))
             if wrong:
                 self._fault('bad-keypoints', record, f'{wrong} ({image["file_name"]})')
-        return self.source.needs_area and not problem and min(record['bbox'][2:]) < 1
+        if self.source.keypoints:
+            return not record.get('iscrowd') and has_labelled(record)
+        return bool(problem) or not self.source.needs_area or min(record['bbox'][2:]) >= 1
 
-    def _tell(self, left_out: int, tiny: int, annotated: set[Any]) -> None:
+    def _tell(self, left_out: int, passed_over: int, annotated: set[Any]) -> None:
         findings = self.findings
         if left_out:
             findings.note(
                 f'annotations that are not read, their category being no class of the config: {left_out:,}'
             )
-        if tiny:
-            findings.note(f'boxes of less than 1 pixel in width or height, which mmdet leaves out: {tiny:,}')
+        if passed_over and self.source.keypoints:
+            findings.note(f'crowds and people without a labelled keypoint, which mmpose leaves out: {passed_over:,}')
+        elif passed_over:
+            findings.note(f'boxes of less than 1 pixel in width or height, which mmdet leaves out: {passed_over:,}')
         findings.empty = len(self.images) - len(annotated)
         if findings.empty and not self.source.keeps_empty:
             findings.note(f'pictures without an annotation of the classes: {findings.empty:,}')
@@ -212,3 +238,25 @@ class _Walk:
                 if id not in annotated:
                     told = f'{image["file_name"]} has none; filter_cfg=dict(filter_empty_gt=True) leaves it out'
                     findings.fault('empty-picture', self.source.ann_file, f'image {id}', told)
+
+    def _tell_of_training(self, used: set[Any]) -> None:
+        """Tell of pictures that are too small, and when nothing is left to train on.
+
+        Args:
+            used: ids of the pictures with an annotation that the toolbox uses.
+        """
+        least = self.source.min_size
+        small = {id for id, image in self.images.items() if min(image['width'], image['height']) < least}
+        if small:
+            told = f'pictures with a side of less than {least} pixels, which filter_cfg.min_size leaves out'
+            self.findings.note(f'{told}: {len(small):,}')
+        if self.images and self.categories.labels and not used - small:
+            told = f'none of its {len(self.images):,} pictures has an annotation that is trained on'
+            self.findings.fault('no-data', self.source.ann_file, None, told)
+
+
+def _is_number(id: Any) -> bool:
+    try:
+        return math.isfinite(float(id))
+    except ValueError:
+        return False

@@ -16,7 +16,8 @@ def read_json(path: str, findings: Findings) -> Any:
     """Return what a JSON file holds; note a fault and return None when it cannot be read."""
     try:
         with no_collection():
-            return json.loads(Path(path).read_bytes())
+            # As the toolboxes read it: no byte order mark, no other encoding.
+            return json.loads(Path(path).read_text(encoding='utf-8'))
     except json.JSONDecodeError as error:
         findings.fault('unreadable', path, f'line {error.lineno}', f'no JSON: {error.msg} in column {error.colno}')
     except (OSError, UnicodeDecodeError, RecursionError) as error:

@@ -42,6 +42,14 @@ def keypoints_problem(annotation: dict[str, Any], count: int) -> str:
     return ''
 
 
+def has_labelled(annotation: dict[str, Any]) -> bool:
+    """Whether an annotation has a keypoint that is labelled, as its file says or its visibilities do."""
+    numbers = annotation.get('keypoints')
+    if not isinstance(numbers, list) or annotation.get('num_keypoints') == 0:
+        return False
+    return any(isinstance(number, (int, float)) and number > 0 for number in numbers[2::3])
+
+
 def category_problem(category: dict[str, Any], names: list[str]) -> str:
     """Return what is wrong with the names of a category's keypoints, or nothing."""
     given = category.get('keypoints')
@@ -77,9 +85,10 @@ def check_detections(path: str, images: Mapping[Any, dict[str, Any]], findings: 
             findings.fault('malformed', path, id, f'without {", ".join(missing)}')
             continue
         people += detection['category_id'] == _PERSON
-        image = images.get(detection['image_id'])
+        image_id = detection['image_id']
+        image = images.get(image_id) if isinstance(image_id, (int, str)) else None
         if image is None:
-            findings.fault('orphan', path, id, f'image_id {detection["image_id"]!r} is no picture of the annotations')
+            findings.fault('orphan', path, id, f'image_id {image_id!r} is no picture of the annotations')
             continue
         # A detector's box may reach over the edge.
         problem = shape_problem(detection['bbox'])

@@ -15,7 +15,7 @@ KINDS = {
     'missing-file': 'a picture or a label map is not there',
     'unreadable': 'a file is empty, torn or cannot be decoded',
     'wrong-size': 'a picture is of another size than its annotations say, or than its label map',
-    'no-data': 'there is no picture at all',
+    'no-data': 'there is no picture at all, or none that can be trained on',
     'empty-picture': 'a training picture without annotations, which the config does not leave out',
     'bad-label': 'a label outside the classes',
     'unknown-class': 'a class of the config that the data do not have',
