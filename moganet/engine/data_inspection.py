@@ -180,6 +180,7 @@ def _look_at_label_maps(dataset: Any, node: dict[str, Any], findings: Findings, 
         reduce_zero_label=dataset.reduce_zero_label,
         label_map=dataset.label_map,
         ignore_index=dataset.ignore_index,
+        trained_on=not dataset.test_mode,
     )
     findings.what += f', {source.ann_file or source.folder}'
     check_label_maps(source, findings, looker)

@@ -110,6 +110,26 @@ def test_other_endings_and_no_picture_at_all(listed: FolderSource) -> None:
     assert (fault.kind, fault.file) == ('no-data', source.folder) and 'looked for .tif' in fault.text
 
 
+def test_pictures_beside_the_folders_of_the_classes(listed: FolderSource) -> None:
+    """ImageNet's validation pictures, as they are unpacked."""
+    source = replace(listed, ann_file='', classes=SORTED)
+    for number in range(3):
+        shutil.copy(next(Path(source.folder, 'zero').iterdir()), Path(source.folder, f'{number}.png'))
+    findings = _folders(source)
+    assert findings.faults == [] and findings.pictures == 160
+    assert findings.notes == [f'{source.folder}: pictures beside the folders of the classes, which are not read: 3']
+    for name in SORTED:
+        shutil.rmtree(Path(source.folder, name))
+    assert _folders(source).notes == findings.notes
+
+
+def test_a_list_that_is_not_text(listed: FolderSource, maps: LabelMapSource) -> None:
+    Path(listed.ann_file).write_bytes(b'caf\xe9/0000.png 1')
+    for findings in (_folders(listed), _maps(replace(maps, ann_file=listed.ann_file))):
+        fault = findings.faults[0]
+        assert (fault.kind, fault.file) == ('unreadable', listed.ann_file) and 'utf-8' in fault.text
+
+
 def test_torn_picture(listed: FolderSource) -> None:
     path = next(Path(listed.folder, 'three').iterdir())
     path.write_bytes(path.read_bytes()[:-20])
@@ -129,7 +149,7 @@ def _first_map(maps: LabelMapSource) -> Path:
 
 def _write(path: Path, pixels: np.ndarray) -> None:
     # A PNG holds up to 16 bits; Pillow goes by what a file holds, not by its name.
-    Image.fromarray(pixels).save(path, format='TIFF' if pixels.dtype == np.int32 else 'PNG')
+    Image.fromarray(pixels).save(path, format='TIFF' if pixels.dtype.itemsize == 4 else 'PNG')
 
 
 @pytest.mark.parametrize(
@@ -138,6 +158,8 @@ def _write(path: Path, pixels: np.ndarray) -> None:
         ('bad-label', np.full((128, 128), 12, np.uint8), '16,384 pixels of value 12: 1 to 11 are the 11 classes'),
         ('bad-label', np.full((128, 128), 1000, np.uint16), 'value 1000'),
         ('bad-label', np.full((128, 128), 1 << 20, np.int32), 'values from 1048576'),
+        ('bad-label', np.full((128, 128), np.nan, np.float32), 'values from nan'),
+        ('bad-label', np.full((128, 128), 1.5, np.float32), 'values that are no whole numbers'),
         ('bad-label', np.zeros((128, 128, 3), np.uint8), 'a colour picture of 3 channels'),
         ('wrong-size', np.ones((128, 64), np.uint8), '64 x 128 pixels, and its picture 128 x 128'),
     ],
@@ -147,6 +169,34 @@ def test_fault_of_a_label_map(kind: str, pixels: np.ndarray, text: str, maps: La
     _write(path, pixels)
     (fault,) = _maps(maps).faults
     assert (fault.kind, fault.file) == (kind, str(path)) and text in fault.text
+
+
+def test_palettes_and_single_bits_are_labels(maps: LabelMapSource) -> None:
+    first, second = sorted(Path(maps.map_folder).iterdir())[:2]
+    palette = Image.fromarray(np.full((128, 128), 3, np.uint8))
+    palette.putpalette(bytes(range(256)) * 3)
+    palette.save(first)
+    Image.fromarray(np.ones((128, 128), bool)).save(second)
+    assert _maps(maps).faults == []
+
+
+def test_a_map_is_not_turned(maps: LabelMapSource) -> None:
+    """MMSegmentation reads pictures by OpenCV, which heeds EXIF, and maps by Pillow, which does not."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    name = min(Path(maps.folder).iterdir())
+    with Image.open(name) as picture:
+        picture.resize((64, 128)).save(name, exif=exif)
+    path = _first_map(maps)
+    Image.fromarray(np.ones((64, 128), np.uint8)).save(path, exif=exif)
+    assert _maps(maps).faults == []
+
+
+def test_maps_that_are_trained_on(maps: LabelMapSource) -> None:
+    source = replace(maps, map_folder='')
+    assert _maps(source).faults == []
+    (fault,) = _maps(replace(source, trained_on=True)).faults
+    assert fault.kind == 'no-data' and 'data_prefix.seg_map_path' in fault.text
 
 
 def test_label_map_that_is_absent_torn_or_spare(maps: LabelMapSource) -> None:

@@ -79,15 +79,34 @@ def test_no_picture_at_all(folder: Path) -> None:
     assert look_at(str(folder)).kind == 'unreadable'
 
 
-def test_exif_turns_a_picture_as_the_loaders_do(folder: Path) -> None:
+@pytest.mark.parametrize('ending', ['jpg', 'png', 'webp', 'tif', 'bmp'])
+def test_exif_turns_a_picture_as_the_loaders_do(ending: str, folder: Path) -> None:
     import cv2
 
     exif = Image.Exif()
     exif[0x0112] = 6
-    with Image.open(folder / 'a.jpg') as image:
-        image.save(folder / 'turned.jpg', exif=exif)
-    height, width = cv2.imread(str(folder / 'turned.jpg')).shape[:2]
-    assert look_at(str(folder / 'turned.jpg')).size == (width, height) == (60, 80)
+    path = folder / f'turned.{ending}'
+    with Image.open(folder / 'a.png') as image:
+        image.save(path, exif=exif)
+    content = np.frombuffer(path.read_bytes(), np.uint8)  # mmcv decodes bytes, too
+    height, width = cv2.imdecode(content, cv2.IMREAD_COLOR).shape[:2]
+    assert look_at(str(path)).size == (width, height) == ((80, 60) if ending == 'bmp' else (60, 80))
+
+
+@pytest.mark.parametrize('mode', ['L', 'RGBA', 'CMYK', 'P', 'I;16', '1'])
+def test_colours_are_the_loaders_concern(mode: str, folder: Path) -> None:
+    path = folder / ('b.jpg' if mode == 'CMYK' else 'b.png')
+    with Image.open(folder / 'a.png') as image:
+        grey = Image.fromarray(np.full((60, 80), 999, np.uint16))
+        (grey if mode == 'I;16' else image.convert(mode)).save(path)
+    assert look_at(str(path), decode=True) == ((80, 60), '', '')
+
+
+def test_links(folder: Path) -> None:
+    (folder / 'good.jpg').symlink_to('a.jpg')
+    (folder / 'bad.jpg').symlink_to('gone.jpg')
+    assert look_at(str(folder / 'good.jpg')) == ((80, 60), '', '')
+    assert look_at(str(folder / 'bad.jpg')).problem == 'a link to gone.jpg, which is not there'
 
 
 @pytest.mark.parametrize('workers', [1, 3])

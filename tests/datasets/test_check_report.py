@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -40,6 +41,15 @@ def test_ignored_kinds_are_notes(findings: Findings) -> None:
     assert findings.notes[-1] == 'bad-box: 7, ignored as asked'
     with pytest.raises(KeyError, match="unknown kind of fault 'bad-boxes'"):
         findings.fault('bad-boxes', 'a', None, '')
+
+
+def test_names_that_are_no_text(findings: Findings, tmp_path: Path) -> None:
+    """Names of files are bytes; those that are no UTF-8 can be printed and written all the same."""
+    findings.fault('unreadable', os.fsdecode(b'caf\xe9.png'), None, 'empty file')
+    assert 'caf\\udce9.png: empty file' in '\n'.join(findings.lines()).encode().decode()
+    for name in ('faults.csv', 'faults.json'):
+        write_findings(tmp_path / name, [findings])
+        assert 'caf\\udce9.png' in (tmp_path / name).read_text(encoding='utf-8').replace('\\\\', '\\')
 
 
 def test_files_hold_every_fault(findings: Findings, tmp_path: Path) -> None:

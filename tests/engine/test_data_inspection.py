@@ -126,6 +126,13 @@ def test_annotations_are_needed_where_a_model_is_trained(task: str, file: str, o
     assert [fault.kind for fault in train.faults] == ['no-data'] and val.faults == []
 
 
+def test_label_maps_are_needed_where_a_model_is_trained(workplace: Path) -> None:
+    folders = {f'{split}_dataloader.dataset.data_prefix': {'_delete_': True, 'img_path': 'images/validation'}
+               for split in ('train', 'val')}  # fmt: skip
+    train, val = _look('sem-fpn', folders, ['train', 'val'])
+    assert [fault.kind for fault in train.faults] == ['no-data'] and val.faults == []
+
+
 def test_small_pictures_by_what_the_config_filters(own_copy: Path) -> None:
     (findings,) = _look('retinanet', {'train_dataloader.dataset.filter_cfg.min_size': 129}, ['train'])
     assert [fault.kind for fault in findings.faults] == ['no-data'] and 'min_size' in findings.notes[0]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...engine.names import did_you_mean
+from .list_file import numbered_lines
 from .pictures import Looker, check_pictures
 from .report import Findings
 
@@ -52,12 +53,7 @@ def check_folders(source: FolderSource, findings: Findings, looker: Looker) -> N
 def _listed(source: FolderSource, findings: Findings) -> Iterator[tuple[str, int | None]]:
     """Yield path and label of each line of a list; a line with a fault yields its picture all the same."""
     seen: dict[str, int] = {}
-    try:
-        lines = Path(source.ann_file).read_text(encoding='utf-8').splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        findings.fault('unreadable', source.ann_file, None, f'cannot be read: {error}')
-        return
-    for number, line in enumerate(lines, 1):
+    for number, line in numbered_lines(source.ann_file, findings):
         id = f'line {number}'
         name, _, word = line.strip().rpartition(' ') if source.with_label else (line.strip(), '', '')
         if not name:
@@ -88,7 +84,11 @@ def _label(word: str, id: str, source: FolderSource, findings: Findings) -> int 
 
 def _in_class_folders(source: FolderSource, findings: Findings) -> Iterator[tuple[str, int | None]]:
     """Yield path and label of each picture; a label is the place of its folder in alphabetical order."""
-    names = sorted(entry.name for entry in os.scandir(source.folder) if entry.is_dir())
+    entries = list(os.scandir(source.folder))
+    names = sorted(entry.name for entry in entries if entry.is_dir())
+    beside = sum(entry.is_file() and entry.name.lower().endswith(source.extensions) for entry in entries)
+    if beside:
+        findings.note(f'{source.folder}: pictures beside the folders of the classes, which are not read: {beside:,}')
     if source.classes is None:
         findings.classes = tuple(names)
     else:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from .list_file import numbered_lines
 from .pictures import READ_ERRORS, Looker, Picture, look_at, reason
 from .report import Findings
 
@@ -33,6 +34,7 @@ class LabelMapSource:
         reduce_zero_label: whether 0 means nothing, and the classes count from 1 in the files.
         label_map: numbers in the files to numbers of classes, after the reduction.
         ignore_index: the value that is no class.
+        trained_on: whether a model is trained on it, for which maps are needed.
     """
 
     folder: str
@@ -44,6 +46,7 @@ class LabelMapSource:
     reduce_zero_label: bool = False
     label_map: Mapping[int, int] | None = None
     ignore_index: int = 255
+    trained_on: bool = False
 
     def class_of_value(self) -> NDArray[np.int64]:
         """Return what mmseg makes of each value of a label map, shape ``(256,)``."""
@@ -70,6 +73,9 @@ def check_label_maps(source: LabelMapSource, findings: Findings, looker: Looker)
     findings.pictures = len(names)
     if not names:
         findings.fault('no-data', source.folder, None, f'no picture whose name ends in {source.suffix}{_ends(source)}')
+    elif source.trained_on and not source.map_folder:
+        told = 'no label maps to train on: data_prefix.seg_map_path names their folder'
+        findings.fault('no-data', source.folder, None, told)
     if source.map_folder and not source.classes:
         findings.note('the config names no classes, so the values of the label maps are not compared with any')
 
@@ -99,10 +105,16 @@ def _look_at_pair(name: str, source: LabelMapSource, decode: bool) -> _Pair:
     if pixels.ndim != 2:
         told = f'a colour picture of {pixels.shape[2]} channels: a label map has one, with the number of a class'
         return _Pair(picture, Picture(label_map.size, 'bad-label', told), None)
-    if pixels.min() < 0 or pixels.max() >= _MOST:
+    # As the map is loaded, which EXIF does not turn.
+    label_map = Picture((pixels.shape[1], pixels.shape[0]))
+    if not (pixels.min() >= 0 and pixels.max() < _MOST):  # so that NaN is told, too
         told = f'values from {pixels.min()} to {pixels.max()}: a label map has 0 to {_VALUES - 1}'
         return _Pair(picture, Picture(label_map.size, 'bad-label', told), None)
-    return _Pair(picture, label_map, np.bincount(pixels.ravel().astype(np.int64), minlength=_VALUES))
+    values = pixels.ravel().astype(np.int64)
+    if pixels.dtype.kind == 'f' and (values != pixels.ravel()).any():
+        told = 'values that are no whole numbers: a label map has the number of a class'
+        return _Pair(picture, Picture(label_map.size, 'bad-label', told), None)
+    return _Pair(picture, label_map, np.bincount(values, minlength=_VALUES))
 
 
 def _note(name: str, pair: _Pair, source: LabelMapSource, table: NDArray[np.int64], findings: Findings) -> None:
@@ -149,7 +161,7 @@ def _told(wrong: list[int], pixels: NDArray[np.int64], source: LabelMapSource) -
 
 def _listed(source: LabelMapSource, findings: Findings) -> Iterator[str]:
     seen: dict[str, int] = {}
-    for number, line in enumerate(Path(source.ann_file).read_text(encoding='utf-8').splitlines(), 1):
+    for number, line in numbered_lines(source.ann_file, findings):
         name, id = line.strip(), f'line {number}'
         if not name:
             findings.fault('malformed', source.ann_file, id, 'an empty line is read as a picture without a name')

@@ -22,6 +22,7 @@ _ENDS['MPO'] = _ENDS['JPEG']
 # Some writers put a few bytes behind the end. Where it is not within these, the whole file is searched.
 _TAIL = 4096
 _ORIENTATION = 0x0112  # EXIF
+_TURNED = ('JPEG', 'MPO', 'PNG', 'WEBP')  # by OpenCV; TIFF is turned by Pillow, too
 _OTHER_SUFFIXES = ('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG', '.bmp', '.tif', '.webp')
 _CHUNK = 1024  # files given to the threads at a time: a list of a million futures would take a gigabyte
 
@@ -77,7 +78,7 @@ def look_at(path: str, decode: bool = False) -> Picture:
             warnings.simplefilter('ignore')
             return _look_into(file, decode)
     except FileNotFoundError:
-        return Picture(None, 'missing-file', f'not there{_other_suffix(path)}')
+        return Picture(None, 'missing-file', _absent(path))
     except READ_ERRORS as error:
         return Picture(None, 'unreadable', f'cannot be read: {reason(error)}')
 
@@ -100,9 +101,9 @@ def _look_into(file: BinaryIO, decode: bool) -> Picture:
 
 
 def _turned(image: Image.Image) -> tuple[int, int]:
-    """Return the size after the turn that EXIF asks for, which OpenCV does when it loads a JPEG."""
+    """Return the size after the turn that EXIF asks for, which OpenCV does when it loads a picture."""
     width, height = image.size
-    if image.format not in ('JPEG', 'MPO') or 'exif' not in image.info:
+    if image.format not in _TURNED or 'exif' not in image.info:
         return width, height
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
@@ -118,6 +119,12 @@ def _ends_with(file: BinaryIO, start: int, end: bytes) -> bool:
         if end in file.read():
             return True
     return False
+
+
+def _absent(path: str) -> str:
+    if os.path.islink(path):
+        return f'a link to {os.readlink(path)}, which is not there'
+    return f'not there{_other_suffix(path)}'
 
 
 def _other_suffix(path: str) -> str:

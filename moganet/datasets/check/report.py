@@ -90,7 +90,13 @@ class Findings:
         return [name for number, name in enumerate(self.classes) if not self.per_class[number]]
 
     def lines(self, limit: int = SCREEN_LIMIT) -> Iterator[str]:
-        """Yield what is told on the screen, with at most ``limit`` faults of each kind."""
+        """Yield what is told on the screen, with at most ``limit`` faults of each kind.
+
+        Bytes of a file's name that are no text are escaped.
+        """
+        yield from (line.encode(errors='backslashreplace').decode() for line in self._lines(limit))
+
+    def _lines(self, limit: int) -> Iterator[str]:
         yield f'{self.place}: {self.what}'
         if self.looked_at:
             yield f'  {self._counts()}'
@@ -131,9 +137,9 @@ def write_findings(path: Path, found: Sequence[Findings]) -> None:
     """Write all faults as CSV, one a row, or everything that was found as JSON, by the ending of the name."""
     if path.suffix == '.json':
         text = json.dumps([findings.to_dict() for findings in found], indent=1, ensure_ascii=False)
-        path.write_text(text + '\n', encoding='utf-8')
+        path.write_text(text + '\n', encoding='utf-8', errors='backslashreplace')
         return
-    with path.open('w', encoding='utf-8', newline='') as file:
+    with path.open('w', encoding='utf-8', errors='backslashreplace', newline='') as file:
         writer = csv.writer(file)
         writer.writerow(['place', *(item.name for item in fields(Fault))])
         for findings in found:

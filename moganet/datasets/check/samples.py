@@ -42,8 +42,8 @@ def check_samples(dataset: Any, findings: Findings, looker: Looker) -> None:
     if not len(dataset):
         findings.fault('no-data', findings.what, None, 'the data set has no sample')
     paths = [path for path in files if path.lower().endswith(_PICTURES)]
-    for path in set(files).difference(paths):
-        if not os.path.isfile(path):
+    for path in files:
+        if not path.lower().endswith(_PICTURES) and not os.path.isfile(path):
             findings.fault('missing-file', path, files[path][0], 'not there')
     check_pictures(findings, looker, paths, [files[path][0] for path in paths], [files[path][1] for path in paths])
 
