@@ -111,7 +111,7 @@ def training_memory(cfg: Any, batch: int | None = None, shape: Shape | None = No
     if scope == 'mmpose':
         model.train_cfg = {**(model.train_cfg or {}), 'compute_acc': False}  # a score that needs values
     averaged = [deepcopy(model) for hook in cfg.get('custom_hooks') or [] if hook.get('type') == 'EMAHook']
-    optim_wrapper = build_optim_wrapper(model, deepcopy(cfg.optim_wrapper))
+    optim_wrapper = build_optim_wrapper(model, _in_float32(cfg.optim_wrapper))
     _prime(optim_wrapper)
     samples = training_samples(cfg, scope, batch, shape, device)
     inputs = torch.zeros(batch, image_channels(cfg), *shape, device=device)
@@ -189,6 +189,16 @@ class _LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if isinstance(leaf, Tensor):
                 self.note(leaf)
         return out
+
+
+def _in_float32(described: Any) -> Any:
+    """Return the config of an optimizer wrapper without mixed precision, which MMEngine refuses where no GPU is."""
+    described = deepcopy(described)
+    if described.get('type') in ('AmpOptimWrapper', 'CpuAmpOptimWrapper'):
+        described['type'] = 'OptimWrapper'
+        for key in ('dtype', 'loss_scale', 'use_fsdp'):
+            described.pop(key, None)
+    return described
 
 
 def _prime(optim_wrapper: OptimWrapper) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import random
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +16,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import DATASETS, MODELS, VISUALIZERS
 from mmengine.runner import set_random_seed
 
-from .data_inspection import open_data
+from .data_inspection import open_data, reading
 from .drawing import draw, draws_poses
 from .work_dir import ensure_writable
 
@@ -139,19 +137,12 @@ def _visualizer_cfg(cfg: Any, scope: str) -> dict[str, Any]:
 def _build(node: Any, options: BrowseOptions) -> Any:
     node = deepcopy(node)
     _pack_transformed(node)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells how it reads
-            dataset = DATASETS.build(node)
-            if hasattr(dataset, 'full_init'):
-                dataset.full_init()
+    with reading(f'--split {options.split}'):
+        dataset = DATASETS.build(node)
+        if hasattr(dataset, 'full_init'):
+            dataset.full_init()
         if len(dataset):
             _checked(dataset[0], 0)
-    except Exception as error:  # whatever a class raises about its files
-        told = ' '.join(str(error).split())
-        raise ValueError(
-            f'the data set of --split {options.split} cannot be read: {type(error).__name__}: {told}; '
-            'tools/misc/check_dataset.py may say why'
-        ) from error
     if not len(dataset):
         raise ValueError(
             f'the data set of --split {options.split} has no sample; tools/misc/check_dataset.py may say why'

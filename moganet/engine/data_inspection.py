@@ -146,6 +146,27 @@ def _build(node: dict[str, Any], findings: Findings, **changes: Any) -> Any:
         return None
 
 
+@contextlib.contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Build a data set within it: whatever the class raises about its files is told in one line.
+
+    Args:
+        what: what the data set is called, such as ``--split train``.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools tells how it reads
+            yield
+    except Exception as error:
+        told = ' '.join(str(error).split())
+        raise ValueError(
+            f'the data set of {what} cannot be read: {type(error).__name__}: {told}; '
+            'tools/misc/check_dataset.py may say why'
+        ) from error
+
+
 def _reads_as(dataset: Any, name: str, method: str) -> bool:
     """Whether a data set is of a class, given by its full name, and reads its files by that class's own method.
 

@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from .. import compat
 from .config_file import read_checked
 from .data_check import check_data
+from .data_inspection import reading
 from .names import missing_file
 
 
@@ -34,7 +35,8 @@ def evaluate_saved(path: str, options: dict[str, Any], predictions: str) -> dict
     saved = _read_predictions(predictions)
     check_data(cfg, ('test',))
     init_default_scope(scope)
-    data = DATASETS.build(cfg.test_dataloader.dataset)
+    with reading('test_dataloader'):
+        data = DATASETS.build(cfg.test_dataloader.dataset)
     if len(data) != len(saved):
         raise ValueError(
             f'{predictions} has predictions of {len(saved)} samples, and the test set of {path} has {len(data)}: give '
@@ -44,7 +46,7 @@ def evaluate_saved(path: str, options: dict[str, Any], predictions: str) -> dict
     evaluator.dataset_meta = data.metainfo
     try:
         return dict(evaluator.offline_evaluate(saved))
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, AssertionError, IndexError) as error:
         raise ValueError(
             f'{predictions} does not hold what the test_evaluator of {path} needs: {type(error).__name__}: {error}'
         ) from error

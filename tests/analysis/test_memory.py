@@ -116,6 +116,18 @@ def test_detector_by_pictures() -> None:
     assert not found.by_shapes and found.peak - found.settled > 128 * 256 * 14 * 14 * 4 * 4
 
 
+@pytest.mark.parametrize('kind', ['AmpOptimWrapper', 'CpuAmpOptimWrapper'])
+def test_mixed_precision_is_counted_in_float32(kind: str) -> None:
+    """MMEngine's would refuse to be built where there is no GPU; accumulation stays."""
+    cfg = _classifier()
+    cfg.optim_wrapper.accumulative_counts = 2
+    plain = training_memory(cfg, 2, (32, 32))
+    cfg.optim_wrapper.type = kind
+    if kind == 'AmpOptimWrapper':
+        cfg.optim_wrapper.update(loss_scale='dynamic', dtype='bfloat16')
+    assert training_memory(cfg, 2, (32, 32)) == plain
+
+
 def test_shapes() -> None:
     for part, shape in (('moganet-tiny_8xb128_in1k.py', (224, 224)), ('moganet-tiny_8xb128_in1k-256px', (256, 256)),
                         ('moganet-t_sem-fpn_8xb4', (512, 512)), ('moganet-t_8xb32-210e_coco-384x288', (384, 288)),

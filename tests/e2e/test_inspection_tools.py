@@ -91,3 +91,21 @@ def test_eval_metric_refuses_other_files(workplace: Path, capsys: pytest.Capture
         assert told in printed and printed.count('\n') == 1
     assert call(EVALUATE.main, REPO / 'configs' / 'none.py', 'few.pkl') == 2
     assert 'no such config' in capsys.readouterr().err
+
+
+def test_eval_metric_refuses_other_data(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An annotation file that is none, and predictions of pictures that are not in it."""
+    import torch
+
+    config, ann_file = LEAVES['retinanet'].config, workplace / 'list.json'
+    ann_file.write_text('[]')
+    found = {'bboxes': torch.ones(1, 4), 'scores': torch.ones(1), 'labels': torch.zeros(1, dtype=torch.int64)}
+    Path('others.pkl').write_bytes(pickle.dumps([{'img_id': 999, 'pred_instances': found}] * 8))
+    lines = {
+        f'test_dataloader.dataset.ann_file={ann_file}': 'the data set of test_dataloader cannot be read: Ass',
+        'test_dataloader.batch_size=1': 'others.pkl does not hold what the test_evaluator of',
+    }
+    for option, told in lines.items():
+        assert call(EVALUATE.main, config, 'others.pkl', '--cfg-options', option) == 2
+        printed = capsys.readouterr().err
+        assert told in printed and printed.count('\n') == 1
