@@ -1,6 +1,6 @@
 """What is measured of a model: library code behind ``tools/analysis_tools``."""
 
-from .complexity import COUNTERS, Complexity, count, default_shape
+from .complexity import COUNTERS, Complexity, count, default_shape, described_model
 from .memory import Memory, peak_bytes, training_memory, training_shape
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     'Memory',
     'count',
     'default_shape',
+    'described_model',
     'peak_bytes',
     'training_memory',
     'training_shape',

@@ -109,11 +109,17 @@ def image_channels(cfg: Any) -> int:
     return int(cfg.model.get('backbone', {}).get('in_channels') or 3)
 
 
-def build_model(cfg: Any, device: str) -> nn.Module:
-    """Build a config's model with random weights; on the device ``meta`` it takes no memory."""
+def described_model(cfg: Any) -> Any:
+    """Return a copy of a config's model with the preprocessor that a Runner would give it."""
     described = deepcopy(cfg.model)
     if cfg.get('data_preprocessor') is not None:
         described.setdefault('data_preprocessor', deepcopy(cfg.data_preprocessor))
+    return described
+
+
+def build_model(cfg: Any, device: str) -> nn.Module:
+    """Build a config's model with random weights; on the device ``meta`` it takes no memory."""
+    described = described_model(cfg)
     try:
         with torch.device(device):
             model: nn.Module = MODELS.build(described)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 from mmengine.registry import MODELS
 from torch import nn
 
+from ..analysis import described_model
 from .fit_check import check_fit_of_parts
 
 
@@ -23,12 +23,9 @@ def build_checked(cfg: Any, scope: str) -> nn.Module:
     """
     if 'preprocess_cfg' in cfg:
         cfg.model.setdefault('data_preprocessor', cfg.preprocess_cfg)
-    described = deepcopy(cfg.model)
-    if cfg.get('data_preprocessor') is not None:
-        described.setdefault('data_preprocessor', deepcopy(cfg.data_preprocessor))
     with MODELS.switch_scope_and_registry(scope) as registry:
         try:
-            model: nn.Module = registry.build(described)
+            model: nn.Module = registry.build(described_model(cfg))
         except (TypeError, AssertionError, AttributeError, RuntimeError) as error:
             raise ValueError(f'the model cannot be built: {type(error).__name__}: {error}') from error
         check_fit_of_parts(cfg, model)
