@@ -36,6 +36,14 @@ LAYERS: list[tuple[nn.Module, tuple[int, ...], int]] = [
     (nn.MaxPool2d(2), (1, 6, 10, 12), 720),
     (nn.AdaptiveAvgPool2d(2), (1, 6, 10, 12), 720),
     (nn.Upsample(scale_factor=2), (1, 6, 10, 12), 4 * 720),
+    (nn.Conv1d(6, 4, 3), (1, 6, 12), 10 * 4 * (3 * 6 + 1)),
+    (nn.ConvTranspose2d(6, 4, 2, stride=2, groups=2, bias=False), (1, 6, 10, 12), 10 * 12 * 6 * 4 * 2),
+    (nn.BatchNorm1d(6), (1, 6, 12), 2 * 72),
+    (nn.InstanceNorm2d(6, affine=True), (1, 6, 10, 12), 2 * 720),
+    (nn.InstanceNorm2d(6), (1, 6, 10, 12), 720),
+    *((layer, (1, 6, 10, 12), 720) for layer in (nn.PReLU(), nn.ELU(), nn.LeakyReLU(), nn.ReLU6())),
+    (nn.AvgPool2d(2), (1, 6, 10, 12), 720),
+    (nn.AdaptiveMaxPool2d(2), (1, 6, 10, 12), 720),
 ]
 
 
