@@ -123,6 +123,22 @@ def test_browse_draws_poses_where_people_are(workplace: Path, capfd: pytest.Capt
         assert rows[-1] - rows[0] > 0.4 * one.shape[0]
 
 
+def test_browse_draws_each_sample_once_and_by_the_seed(workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The seed chooses samples, and where all are drawn, their augmentation."""
+
+    def drawn(seed: int, number: int, *more: str) -> dict[str, bytes]:
+        folder = Path(f'{seed}-{number}')
+        options = ['--out', folder, '--seed', seed, '--number', number, '--no-batch-augments', *more]
+        assert call(BROWSE.main, CONFIG, *options) == 0
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    few = drawn(0, 6), drawn(1, 6)
+    assert [len(pictures) for pictures in few] == [6, 6] and set(few[0]) != set(few[1])
+    part = ('--cfg-options', 'train_dataloader.dataset.indices=5')
+    one, other, again = drawn(0, 9, *part), drawn(1, 9, *part), drawn(0, 9, *part)
+    assert set(one) == set(other) and len(one) == 5 and one == again != other
+
+
 def test_browse_keeps_the_order_of_the_channels(workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A picture all red, a list of it alone: red it is drawn, though the pipeline packs blue first."""
     cv2.imwrite('red.png', np.full((64, 64, 3), (0, 0, 255), np.uint8))
