@@ -108,20 +108,40 @@ def requirement_name(text: str) -> str:
     return normalise(re.split(r'[\[<>=!~; ]', text, maxsplit=1)[0])
 
 
-def requirements_dir() -> Path:
-    """Where the requirement sets lie: beside the package in a checkout, inside it (``.mim``) once installed.
+def carried(name: str) -> Path:
+    """Where a file that travels with the package lies: beside the package in a checkout, in ``.mim`` once installed.
+
+    Args:
+        name: the file, relative to the repository: ``model-index.yml``.
 
     Raises:
         FileNotFoundError: neither is there, so the installation is incomplete.
     """
     package = Path(__file__).resolve().parent
-    for folder in (package.parent / 'requirements', package / '.mim/requirements'):
-        if (folder / 'modern.txt').is_file():
-            return folder
+    for folder in (package.parent, package / '.mim'):
+        if (folder / name).is_file():
+            return folder / name
     raise FileNotFoundError(
-        f'{package}/.mim/requirements/modern.txt is missing: this installation of moganet is incomplete, '
+        f'{package}/.mim/{name} is missing: this installation of moganet is incomplete, '
         'install it again with `pip install --no-deps --force-reinstall .` from its sources'
     )
+
+
+def requirements_dir() -> Path:
+    """Where the requirement sets lie.
+
+    Raises:
+        FileNotFoundError: they are missing.
+    """
+    return carried('requirements/modern.txt').parent
+
+
+def is_main_process() -> bool:
+    """Whether this is the first process of all, by the variables that launchers set."""
+    for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
+        if name in os.environ:
+            return os.environ[name] == '0'
+    return True
 
 
 def requirement_lines(path: Path) -> list[str]:

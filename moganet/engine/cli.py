@@ -13,6 +13,7 @@ from typing import NoReturn
 
 from mmengine.config import DictAction
 
+from ..environment import is_main_process
 from .launch import TestOptions, TrainOptions
 
 USER_ERRORS = (ValueError, KeyError, FileNotFoundError)
@@ -179,11 +180,3 @@ def _only_the_first_prints() -> Iterator[None]:
     with open(os.devnull, 'w', encoding='utf-8') as nowhere, contextlib.redirect_stdout(nowhere):
         warnings.simplefilter('ignore')
         yield
-
-
-def is_main_process() -> bool:
-    """Whether this is the first process of all, by the variables that launchers set."""
-    for name in ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK'):
-        if name in os.environ:
-            return os.environ[name] == '0'
-    return True
