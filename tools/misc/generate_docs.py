@@ -22,14 +22,16 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import yaml
+# A clone need not be installed for this.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from moganet.metafiles import Model, metrics_of, read_metafiles
 
 REPO = Path(__file__).resolve().parents[2]
 FIRST_LINE = '# Generated from metafile.yml by tools/misc/generate_docs.py; change it there.'
 BEGIN = re.compile(r'^<!-- table: (\w+) (\w+) -->$')
 END = '<!-- end table -->'
 KINDS = ('published', 'ours', 'measured')
-Model = dict[str, Any]
 
 
 def load_models(repo: Path) -> dict[str, list[Model]]:
@@ -43,18 +45,13 @@ def load_models(repo: Path) -> dict[str, list[Model]]:
         ValueError: a model names a config outside its task's folder or one that does not exist, or a leaf config has
             no model.
     """
-    index = yaml.safe_load((repo / 'model-index.yml').read_text(encoding='utf-8'))
-    models: dict[str, list[Model]] = {}
-    for entry in index['Import']:
-        path = repo / entry
-        if not path.is_file():
-            raise FileNotFoundError(f'model-index.yml imports {entry}, which does not exist')
-        task = path.parent.name
-        models[task] = yaml.safe_load(path.read_text(encoding='utf-8'))['Models']
-        named = {model['Config'] for model in models[task]}
-        leaves = {leaf.relative_to(repo).as_posix() for leaf in path.parent.glob('*.py')}
+    models = read_metafiles(repo)
+    for task, of_task in models.items():
+        entry = f'configs/{task}/metafile.yml'
+        named = {model['Config'] for model in of_task}
+        leaves = {leaf.relative_to(repo).as_posix() for leaf in (repo / 'configs' / task).glob('*.py')}
         for config in sorted(named - leaves):
-            raise ValueError(f'{entry} names {config}, which is not a config in {path.parent.relative_to(repo)}')
+            raise ValueError(f'{entry} names {config}, which is not a config in configs/{task}')
         for config in sorted(leaves - named):
             raise ValueError(f'{config} has no entry in {entry}; add one with its Name, Config and Metadata')
     return models
@@ -65,11 +62,6 @@ def kind_of(model: Model) -> str:
     if 'Measured' in model:
         return 'measured'
     return 'ours' if model.get('Note', '').startswith('ours: ') else 'published'
-
-
-def metrics_of(model: Model) -> dict[str, float]:
-    """All of a model's metrics, in the metafile's order; empty when there is no result yet."""
-    return {name: value for result in model.get('Results', []) for name, value in result['Metrics'].items()}
 
 
 def size_of(model: Model) -> str:
