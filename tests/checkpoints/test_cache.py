@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -60,6 +61,8 @@ def test_one_file_has_one_entry(file, monkeypatch):
     monkeypatch.chdir(file.parent)
     (file.parent / 'link.pth').symlink_to(file)
     assert cache.known_sha256('x.pth') == cache.known_sha256('link.pth') == HASH
+    cache.remember_sha256('link.pth', OTHER)
+    assert cache.known_sha256(file) == OTHER
 
 
 def longer(file: Path) -> None:
@@ -95,12 +98,13 @@ def test_a_file_that_changed_while_it_was_hashed_is_not_remembered(file):
     assert cache.known_sha256(file) is None
 
 
-def test_a_device_is_part_of_it(file, folder):
-    cache.remember_sha256(file, HASH)
-    index = json.loads((folder / 'index.json').read_text())
-    index['files'][str(file)]['stamp'][3] += 1
-    (folder / 'index.json').write_text(json.dumps(index))
-    assert cache.known_sha256(file) is None
+@pytest.mark.parametrize('differs, known', [('', HASH), ('st_size', None), ('st_mtime_ns', None), ('st_ino', None),
+                                            ('st_dev', None)])  # fmt: skip
+def test_what_tells_a_file_from_another(file, differs, known):
+    stat = file.stat()
+    seen = {name: getattr(stat, name) for name in ('st_size', 'st_mtime_ns', 'st_ino', 'st_dev')}
+    cache.remember_sha256(file, HASH, SimpleNamespace(**{name: n + (name == differs) for name, n in seen.items()}))
+    assert cache.known_sha256(file) == known
 
 
 def test_a_file_is_read_once(file, monkeypatch):
@@ -171,9 +175,9 @@ def test_the_oldest_files_are_forgotten_first(tmp_path, monkeypatch):
     files = [tmp_path / f'{number}.pth' for number in range(5)]
     for path in files:
         path.touch()
-        cache.remember_sha256(path, HASH)
         cache.remember_url(f'https://host/{path.name}', HASH)
-        cache.remember_sha256(files[0], HASH)  # used again and again
+    for number in (0, 1, 2, 0, 3, 4):
+        cache.remember_sha256(files[number], HASH)
     assert [cache.known_sha256(path) for path in files] == [HASH, None, None, HASH, HASH]
     assert all(cache.url_sha256(f'https://host/{path.name}') for path in files)
 

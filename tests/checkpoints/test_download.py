@@ -327,6 +327,14 @@ def test_a_cache_that_cannot_be_written(server, tmp_path, monkeypatch):
     assert not server.requests
 
 
+def test_what_is_there_needs_no_cache_that_can_be_written(server):
+    path = fetch(server.url())
+    lock = path.with_name('moganet.pth.lock')
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    assert fetch(server.url()) == path
+
+
 def test_a_given_hash_is_checked(server):
     text = failure(server.url(), HashMismatchError, sha256='0' * 64)
     assert text.startswith(f'what {server.url()} gave: the sha256 is {sha256(server.content)}, {"0" * 64} was given')

@@ -134,7 +134,7 @@ def test_no_name_means_two_things():
     'name, near',
     [
         ('moganet-tinny_in1k', 'moganet-tiny_in1k'),
-        ('MogaNet-Tiny_in1k', 'moganet-tiny_in1k'),
+        ('MOGANET-TINY_IN1K', 'moganet-tiny_in1k'),
         (f'{TINY}_3rdparty-openmixupp', f'{TINY}_3rdparty-openmixup'),
         ('moganet_tiny_224_in1k', 'MogaNet/moganet_tiny_224_in1k'),
         ('retinanet_moganet-t_fpn_2x_coco', 'retinanet_moganet-t_fpn_1x_coco'),
