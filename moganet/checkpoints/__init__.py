@@ -1,1 +1,1 @@
-"""Checkpoints: from a file, a URL or a name to weights that fit. Importing it does nothing."""
+"""Checkpoints: where they are, whether they are safe and whole, whose they are, and under which names."""
