@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import importlib
 import io
 import logging
 import os
+import pickle
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import torch
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.device import get_device
-from mmengine.logging.history_buffer import HistoryBuffer
+
+from .checkpoints.allowed import file_globals
+from .checkpoints.unpickler import RestrictedUnpickler
 
 # Synchronised batch norms that torch and the toolboxes run on a GPU only.
 _SYNC_NORMS = frozenset({'SyncBN', 'MMSyncBN', 'NaiveSyncBN2d', 'SyncBatchNorm'})
@@ -56,21 +59,6 @@ def is_traced(x: torch.Tensor) -> bool:
     return tracing or torch._C._functorch.is_batchedtensor(x)
 
 
-def _history_statistic(owner: object, name: str) -> object:
-    """Stand in for ``getattr`` in a checkpoint: MMEngine's log history refers to its own methods by it."""
-    if owner is not HistoryBuffer:
-        raise AttributeError(f'a checkpoint may look up attributes of HistoryBuffer alone, not {name!r} of {owner!r}')
-    return getattr(HistoryBuffer, name)
-
-
-def _empty_bytes() -> bytes:
-    """Stand in for ``bytes`` in a checkpoint, which pickle calls for the contents of an empty array alone.
-
-    A data set without sigmas has one in its metainfo (mmpose's InterHand3DDataset), and so have its checkpoints.
-    """
-    return b''
-
-
 def allow_resume_globals() -> None:
     """Let torch's weights-only reader read what MMEngine writes into a checkpoint beside the weights.
 
@@ -80,15 +68,24 @@ def allow_resume_globals() -> None:
     """
     if torch_version() < (2, 6):
         return
-    multiarray = _numpy_multiarray()
-    classes = {HistoryBuffer, np.ndarray, np.dtype, *(type(np.dtype(code)) for code in np.typecodes['All'])}
     # All with their names: what is given without, the fork takes off the list again after each of its own readings.
-    named: list[Any] = [(cls, f'{cls.__module__}.{cls.__qualname__}') for cls in classes]
-    named += [(_history_statistic, 'builtins.getattr'), (_empty_bytes, 'builtins.bytes')]
-    # numpy 1 and 2 keep these two under different paths, and a file may come from either.
-    for path in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        named += [(multiarray._reconstruct, f'{path}._reconstruct'), (multiarray.scalar, f'{path}.scalar')]
+    named: list[Any] = [(value, name) for name, value in file_globals().items()]
     torch.serialization.add_safe_globals(named)
+
+
+def restricted_pickle() -> ModuleType:
+    """Return what ``torch.load(pickle_module=...)`` takes, building nothing but what a checkpoint may name.
+
+    Before 2.6 torch's weights-only reader takes no list of named objects (2.1 has no list at all), and refuses whatever
+    MMEngine or timm write beside the weights; all that is left to give it is an unpickler.
+    """
+
+    def load(file: IO[bytes], **options: Any) -> Any:
+        return RestrictedUnpickler(file, **options).load()
+
+    module = ModuleType('restricted_pickle')
+    vars(module).update(Unpickler=RestrictedUnpickler, load=load, UnpicklingError=pickle.UnpicklingError)
+    return module
 
 
 def torch_version() -> tuple[int, int]:
@@ -100,11 +97,6 @@ def torch_version() -> tuple[int, int]:
 # Asked once, because torch's compiler follows what is asked in a forward pass.
 _AUTOCAST_BY_DEVICE = torch_version() >= (2, 4)
 _is_compiling = getattr(torch.compiler, 'is_compiling', None) or torch._utils.is_compiling
-
-
-def _numpy_multiarray() -> Any:
-    # np.core warns about its own name in numpy 2, where it is np._core.
-    return importlib.import_module('numpy._core.multiarray' if hasattr(np, '_core') else 'numpy.core.multiarray')
 
 
 def on_cpu() -> bool:
