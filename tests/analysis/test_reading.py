@@ -1,0 +1,44 @@
+"""The benchmark of reading times the same file in three ways."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from moganet.analysis.reading import WAYS, measure_reading, write_weights
+
+from ..e2e.tools import TOOLS, call, script
+
+TOOL = script(TOOLS / 'analysis_tools' / 'benchmark_checkpoint.py')
+
+
+def test_written_weights_are_as_many_as_asked(tmp_path: Path) -> None:
+    write_weights(tmp_path / 'a.pth', 1003)
+    weights = torch.load(tmp_path / 'a.pth')['state_dict']
+    assert sum(weight.numel() for weight in weights.values()) == 1003
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='memory is counted on Linux')
+def test_one_copy_of_the_weights_is_held(tmp_path: Path) -> None:
+    write_weights(tmp_path / 'a.pth', 10_000_000)
+    measured = measure_reading(tmp_path / 'a.pth', rounds=1)
+    assert list(measured) == list(WAYS)
+    for found in measured.values():
+        # 40 MB of weights, and torch's reader with its modules.
+        assert found.seconds > 0 and found.peak is not None and 39e6 < found.peak < 75e6
+
+
+def test_rounds_must_be_some(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match='rounds is 0'):
+        measure_reading(tmp_path / 'a.pth', rounds=0)
+
+
+def test_tool_prints_a_line_for_each_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(TOOL.main, '--parameters', 1000, '--rounds', 1) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed] == ['file', *WAYS]
+    assert '1.00 x torch.load' in printed[1]
+    assert call(TOOL.main, tmp_path / 'absent.pth') == 2
