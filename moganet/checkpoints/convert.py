@@ -1,0 +1,103 @@
+"""Recognised weights as a checkpoint that the toolboxes read by themselves."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from .errors import CheckpointError
+from .formats import Weights
+from .gate import KEY
+
+TARGETS = ('mmpretrain', 'backbone')
+_HOME = 'backbone.'
+
+
+def convert(weights: Weights, to: str, gate_act_twice: bool | None = None) -> dict[str, Any]:
+    """Return a checkpoint to be saved, whose ``meta`` carries the mode of the gate.
+
+    Args:
+        weights: as :func:`~.formats.recognise` returns them; the copy in ``state_dict`` is converted.
+        to: ``mmpretrain``, a whole classifier, or ``backbone``, MogaNet alone, under its own names, for
+            ``init_cfg=dict(type='Pretrained', checkpoint=...)`` of any toolbox.
+        gate_act_twice: whether the model applies the gate's activation twice, where nothing else says it.
+
+    Raises:
+        ValueError: ``to`` is no target.
+        CheckpointError: the weights lack what is asked for, or the mode of the gate is not known, or is another.
+    """
+    if to not in TARGETS:
+        raise ValueError(f'to is {to!r}; it must be one of {", ".join(TARGETS)}')
+    name = weights.file_name or 'the checkpoint'
+    _check_parts(weights, to, name)
+    gate = _gate(weights, gate_act_twice, name)
+    meta: dict[str, Any] = {
+        KEY: gate,
+        'ema': weights.ema,
+        'converted_from': _source(weights),
+    }
+    metadata = {module: dict(entry) for module, entry in getattr(weights.state_dict, '_metadata', {}).items()}
+    metadata.setdefault('backbone', {})[KEY] = gate
+    state: OrderedDict[str, Tensor] = OrderedDict(weights.state_dict)
+    if to == 'backbone':
+        state = _below_home(weights.state_dict)
+        metadata = {key.removeprefix('.'): value for key, value in _below('backbone', metadata).items()}
+    else:
+        classes = _classes(weights.meta)
+        if classes is not None:
+            meta['dataset_meta'] = {'classes': classes}
+    state._metadata = OrderedDict(metadata)  # type: ignore[attr-defined]
+    return {'meta': meta, 'state_dict': state}
+
+
+def _check_parts(weights: Weights, to: str, name: str) -> None:
+    if weights.task == 'video':
+        raise CheckpointError(f'{name} is a video model, whose translator is no backbone; it cannot become {to!r}')
+    if to != 'mmpretrain' or weights.task == 'classification':
+        return
+    what = 'a backbone alone' if weights.task is None else f'a {weights.task} model'
+    raise CheckpointError(
+        f"{name} is {what}, without the classifier that 'mmpretrain' needs (head.fc.weight); convert it to 'backbone'"
+    )
+
+
+def _gate(weights: Weights, given: bool | None, name: str) -> bool:
+    known = weights.gate_act_twice
+    if known is None and given is None:
+        raise CheckpointError(
+            f'{name}: nothing says whether its gate acts once or twice, and its tensors do not tell; give '
+            f'{KEY}=False (timm, and the detection, segmentation and pose models) or {KEY}=True (OpenMixup)'
+        )
+    if known is not None and given is not None and known != given:
+        raise CheckpointError(
+            f'{name} is for {KEY}={known}, by {weights.gate_source}, and {KEY}={given} was given; '
+            'leave the argument out'
+        )
+    return bool(known if known is not None else given)
+
+
+def _source(weights: Weights) -> str:
+    writer = f'{weights.writer} {weights.generation}'.strip()
+    return f'{writer}, {weights.file_name}' if weights.file_name else writer
+
+
+def _below_home(state: Mapping[str, Tensor]) -> OrderedDict[str, Tensor]:
+    return OrderedDict((key.removeprefix(_HOME), value) for key, value in state.items() if key.startswith(_HOME))
+
+
+def _below(module: str, metadata: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The entries of a module and of those below it."""
+    return {
+        key.removeprefix(module): value
+        for key, value in metadata.items()
+        if key == module or key.startswith(f'{module}.')
+    }
+
+
+def _classes(meta: Mapping[str, Any]) -> Any:
+    """The names of the classes, where the file has them, as OpenMMLab 1.x or 2.x writes them."""
+    said = meta.get('dataset_meta')
+    return said.get('classes') if isinstance(said, Mapping) else meta.get('CLASSES')
