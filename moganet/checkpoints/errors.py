@@ -24,7 +24,7 @@ class DamagedWeightsError(CheckpointError):
 
 
 class HashMismatchError(CheckpointError):
-    """The file is not the one whose sha256 was given."""
+    """The file is not the one whose sha256 was given or recorded."""
 
 
 class MisfitError(CheckpointError):
