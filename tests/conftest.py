@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 # Two OpenMP pools on two cores wait for each other by spinning; set before torch is imported.
@@ -24,6 +25,9 @@ REPO = Path(__file__).resolve().parents[1]
 
 def pytest_configure(config: pytest.Config) -> None:
     """Silence what the tools silence, by the same names."""
+    # MMEngine's loggers outlive a test, and go on writing to what pytest captured of it and closed. Python's logging
+    # would print a traceback of thirty lines for each line, into what a later test has captured.
+    logging.raiseExceptions = False
     for pattern in noise_patterns():
         config.addinivalue_line('filterwarnings', f'ignore:{pattern}')
 
