@@ -17,7 +17,7 @@ from .allowed import HISTORY_BUFFER, file_globals, storage_bytes, torch_globals
 from .errors import NotACheckpointError, TornFileError, UnsafeFileError
 from .pickle_rules import CALLS, DICTS, NEW, STATES, Check, Made, Name, Pairs, Storage, Tuple, are_sizes, shown
 
-_MOST_OPERATIONS = 2_000_000  # a training state of MogaNet-XL has 100 thousand
+_MOST_OPERATIONS = 1_000_000  # a tensor takes some 30; a training state has thousands of tensors
 _DEEPEST_TUPLE = 100  # Python hashes tuples recursively, without a limit
 _MOST_COPIED = 4  # times the bytes read so far: a text is copied when it is encoded, and once more into an array
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from moganet.analysis import reading
 from moganet.analysis.reading import WAYS, measure_reading, write_weights
 
 from ..e2e.tools import TOOLS, call, script
@@ -24,11 +25,9 @@ def test_written_weights_are_as_many_as_asked(tmp_path: Path) -> None:
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='memory is counted on Linux')
 def test_one_copy_of_the_weights_is_held(tmp_path: Path) -> None:
     write_weights(tmp_path / 'a.pth', 10_000_000)
-    measured = measure_reading(tmp_path / 'a.pth', rounds=1)
-    assert list(measured) == list(WAYS)
-    for found in measured.values():
-        # 40 MB of weights, and torch's reader with its modules.
-        assert found.seconds > 0 and found.peak is not None and 39e6 < found.peak < 75e6
+    # 40 MB of weights, and what torch and Python need to read them.
+    peak = reading._peak('first', tmp_path / 'a.pth', '')
+    assert peak is not None and 39e6 < peak < 75e6
 
 
 def test_rounds_must_be_some(tmp_path: Path) -> None:
@@ -36,9 +35,12 @@ def test_rounds_must_be_some(tmp_path: Path) -> None:
         measure_reading(tmp_path / 'a.pth', rounds=0)
 
 
-def test_tool_prints_a_line_for_each_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tool_prints_a_line_for_each_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, '_peak', lambda *_: 3_000_000)  # by processes of their own, as above
     assert call(TOOL.main, '--parameters', 1000, '--rounds', 1) == 0
     printed = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in printed] == ['file', *WAYS]
-    assert '1.00 x torch.load' in printed[1]
+    assert '1.00 x torch.load' in printed[1] and printed[1].endswith('peak +3 MB')
     assert call(TOOL.main, tmp_path / 'absent.pth') == 2

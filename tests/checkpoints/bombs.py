@@ -81,7 +81,7 @@ BOMBS: dict[str, tuple[Make, str]] = {
     'dtype that grows': (_grown, r'set the state of what numpy\.dtype'),
     'deep tuples as a key': (lambda c: program(b'}', b')' + b'\x85' * 500_000, b'Ns'), r'nests tuples'),
     'deep lists': (lambda c: program(b'}', text('w'), b']' * 5000 + b'a' * 4999, b's'), r'nests its contents|lists'),
-    'operations': (_many(b']', 2_100_000), r'more than 2,000,000 operations'),
+    'operations': (_many(b']', 1_100_000), r'more than 1,000,000 operations'),
     'copies of a list': (_copies, r'call builtins\.set'),
     'copies of a text': (_texts, r'call _codecs\.encode'),
     'memo': (lambda c: program(b']r\xff\xff\xff\xff0'), r'uses POP'),

@@ -244,6 +244,25 @@ def test_entries_upon_each_other_are_refused(tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.parametrize('place', ['signature', 'method', 'name'])
+def test_headers_of_entries_are_held_to_the_directory(tmp_path: Path, place: str) -> None:
+    path = files.write(tmp_path / 'whole.pth', 'zip')
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo('whole/data/0').header_offset
+    content = bytearray(path.read_bytes())
+    content[start + {'signature': 2, 'method': 8, 'name': 30}[place]] ^= 8
+    path.write_bytes(content)
+    with pytest.raises(TornFileError, match='header of the entry .whole/data/0. is not what the directory says'):
+        read(path)
+
+
+def test_file_of_old_torch_ends_with_its_last_storage(tmp_path: Path) -> None:
+    path = files.write(tmp_path / 'a.pth', 'legacy')
+    path.write_bytes(path.read_bytes() + b'more')
+    with pytest.raises(TornFileError, match='goes on for 4 bytes'):
+        read(path)
+
+
 def header(path: Path, **rows: Any) -> Path:
     """Write a safetensors file with a header of one's own, and 16 bytes of data."""
     text = json.dumps(rows).encode()

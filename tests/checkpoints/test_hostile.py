@@ -84,6 +84,7 @@ def test_each_pickle_of_old_torch_is_inspected(tmp_path: Path, canary: Path, pla
 @pytest.mark.parametrize('name', CODE)
 @pytest.mark.parametrize('container', ['zip', 'legacy'])
 @pytest.mark.parametrize('way', ['list', 'unpickler'])
+@pytest.mark.filterwarnings('ignore:Detected pickle protocol')
 def test_both_unpicklers_refuse_by_themselves(
     tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch, way: str, container: str, name: str
 ) -> None:
