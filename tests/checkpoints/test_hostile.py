@@ -106,6 +106,27 @@ def test_restricted_unpickler_reads_each_pickle_of_old_torch(tmp_path: Path, can
         torch.load(path, pickle_module=compat.restricted_pickle(), weights_only=False)
 
 
+ARRAY = files.named('numpy', 'ndarray')
+ALONE = {
+    # Allowed names alone, in ways that no weights need.
+    'os.system is not among what a checkpoint may use': files.named('os', 'system'),
+    'may not call <class .numpy.ndarray': files.called(ARRAY, files.tuple_of(files.number(4))),
+    'may not make <class .numpy.dtype': files.named('numpy', 'dtype') + files.tuple_of(files.text('f4')) + b'\x81',
+    'may not set the state of <class .argparse': files.named('argparse', 'Namespace') + files.dict_of(a=b'N') + b'b',
+    'may not put items into type': ARRAY + files.text('x') + b'a',
+    'not put items into type': ARRAY + b'(' + files.text('x') + b'e',
+    'put items into type': ARRAY + files.text('x') + b'Ns',
+    'items into type': ARRAY + b'(' + files.text('x') + b'Nu',
+    'operation that no weights need': b'(' + files.text('x') + b'ios\nsystem\n',
+}
+
+
+@pytest.mark.parametrize('told', ALONE)
+def test_restricted_unpickler_refuses_what_allowed_names_could_do(told: str) -> None:
+    with pytest.raises(pickle.UnpicklingError, match=told):
+        compat.restricted_pickle().load(io.BytesIO(files.program(ALONE[told])))
+
+
 def argparse_is_whole() -> bool:
     """Whether the state of a class, which a pickle tried to set, is untouched."""
     return argparse.Namespace(a=1) == argparse.Namespace(a=1) and '__setstate__' not in vars(argparse.Namespace)
