@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..layers import ConvPatchEmbed, MogaBlock, StemPatchEmbed
 from ..layers.build import build_norm
 from ..layers.depthwise import to_fast_layout, to_layout_of
+from ..loading import check_filling
 from ..old_names import RenamedBackbone, refuse_unknown_arguments
 
 NUM_STAGES = 4
@@ -165,6 +166,7 @@ class MogaNet(BaseModule):
             raise ValueError(f'frozen_stages is {frozen_stages}; it must be -1 (none) or a stage from 0 to 3')
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
+        self.gate_act_twice = gate_act_twice
         norm_cfg = dict(type='BN') if norm_cfg is None else norm_cfg
         act_cfg = dict(type='GELU') if act_cfg is None else act_cfg
 
@@ -244,6 +246,23 @@ class MogaNet(BaseModule):
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        """Note the gate's mode beside the weights: it belongs to them, and none of them shows it."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        metadata = getattr(destination, '_metadata', None)
+        if metadata is not None:
+            metadata.setdefault(prefix[:-1], {})['gate_act_twice'] = self.gate_act_twice
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: dict[str, Any], *args: Any
+    ) -> None:
+        """Refuse weights that would fill a part of the backbone, or were trained as another function.
+
+        This runs before a tensor is copied, whoever loads: MMEngine passes ``strict=False`` and only logs.
+        """
+        check_filling(self, state_dict, prefix, local_metadata)
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *args)
 
     def get_layer_depth(self, param_name: str, prefix: str = '') -> tuple[int, int]:
         """Depth of a parameter for layer-wise learning rate decay, by the table of the authors' Cascade recipes.
