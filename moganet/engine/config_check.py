@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader
 from ..compat import quiet_import
 from ..models import MogaNet
 from ..models.old_names import unknown_argument
+from ..names import did_you_mean, slips
 from ..registry import SCOPE as OWN_SCOPE
-from .names import did_you_mean, slips
 from .optimizers import LayerWiseDecayOptimWrapperConstructor
 
 TOOLBOXES = ('mmpretrain', 'mmdet', 'mmseg', 'mmpose')

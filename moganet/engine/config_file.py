@@ -7,8 +7,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..names import missing_file
 from . import config_check
-from .names import missing_file
 
 
 def read_checked(path: str, options: dict[str, Any], needed: tuple[str, ...], purpose: str) -> tuple[Any, str]:

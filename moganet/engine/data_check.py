@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .names import near_path
+from ..names import near_path
 
 # Where each benchmark belongs, told when it is not there. Keys are parts of a data set's type.
 _LAYOUTS = {

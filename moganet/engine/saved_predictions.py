@@ -10,10 +10,10 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import DATASETS, init_default_scope
 
 from .. import compat
+from ..names import missing_file
 from .config_file import read_checked
 from .data_check import check_data
 from .data_inspection import reading
-from .names import missing_file
 
 
 def evaluate_saved(path: str, options: dict[str, Any], predictions: str) -> dict[str, Any]:

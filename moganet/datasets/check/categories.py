@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...engine.names import did_you_mean
+from ...names import did_you_mean
 from .report import Findings
 
 _NAMES_SHOWN = 10

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...engine.names import did_you_mean
+from ...names import did_you_mean
 from .list_file import numbered_lines
 from .pictures import Looker, check_pictures
 from .report import Findings

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from moganet.engine.names import did_you_mean, missing_file, near_files, near_path, nearest, slips
+from moganet.names import did_you_mean, missing_file, near_files, near_path, nearest, slips
 
 
 def test_nearest_ignores_case_and_knows_when_nothing_is_near() -> None:
