@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from .errors import CheckpointError
-from .formats import Weights
+from .formats import Dropped, Weights
 from .gate import KEY
 
 TARGETS = ('mmpretrain', 'backbone')
@@ -53,6 +53,14 @@ def convert(weights: Weights, to: str, gate_act_twice: bool | None = None) -> di
     return {'meta': meta, 'state_dict': state}
 
 
+def left_out(weights: Weights, to: str) -> tuple[Dropped, ...]:
+    """Return what a conversion leaves out of the weights: the parts around a backbone."""
+    if to != 'backbone':
+        return ()
+    parts = Counter(name.partition('.')[0] for name in weights.state_dict if not name.startswith(_HOME))
+    return tuple(Dropped(f'{part}.*', number, 'no part of the backbone') for part, number in parts.items())
+
+
 def _check_parts(weights: Weights, to: str, name: str) -> None:
     if weights.task == 'video':
         raise CheckpointError(f'{name} is a video model, whose translator is no backbone; it cannot become {to!r}')
@@ -68,8 +76,9 @@ def _gate(weights: Weights, given: bool | None, name: str) -> bool:
     known = weights.gate_act_twice
     if known is None and given is None:
         raise CheckpointError(
-            f'{name}: nothing says whether its gate acts once or twice, and its tensors do not tell; give '
-            f'{KEY}=False (timm, and the detection, segmentation and pose models) or {KEY}=True (OpenMixup)'
+            f'{name}: nothing says whether its gate acts once or twice, and its tensors do not tell; give {KEY}=False '
+            f'(--gate once: timm, and the detection, segmentation and pose models) or {KEY}=True (--gate twice: '
+            'OpenMixup)'
         )
     if known is not None and given is not None and known != given:
         raise CheckpointError(

@@ -28,8 +28,20 @@ class HashMismatchError(CheckpointError):
 
 
 class MisfitError(CheckpointError):
-    """The weights are of another model."""
+    """The weights are of another model, or were trained with another gate.
+
+    Attributes:
+        report: what was found, as text of one screen; empty where the gate alone is wrong.
+    """
+
+    def __init__(self, message: str, report: object = '') -> None:
+        super().__init__(message)
+        self.report = str(report)
 
 
 class DownloadError(CheckpointError):
     """The file could not be fetched."""
+
+
+class ForeignModelError(CheckpointError):
+    """The weights are no MogaNet's, or not where one is looked for."""

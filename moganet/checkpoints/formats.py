@@ -19,7 +19,7 @@ from .origin import Evidence, Released, origin_of, task_of
 from .shapes import num_classes_of, precision_of, variant_of
 from .wrappers import Unwrapped, unwrap
 
-__all__ = ['Dropped', 'Released', 'Weights', 'recognise']
+__all__ = ['Dropped', 'Released', 'Weights', 'as_they_are', 'recognise']
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,34 @@ def _copies(envelope: Envelope, name: str) -> _Copies:
         flat=flat.found,
         spoilt=flat.dropped[0].reason if flat.dropped else '',
         dropped=tuple(dropped),
+    )
+
+
+def as_they_are(data: Mapping[str, Any], file_name: str = '') -> Weights:
+    """Take the weights of another model than MogaNet, as MMEngine does: ``module.`` in front is dropped, no more.
+
+    Raises:
+        NotACheckpointError: there are no weights.
+    """
+    envelope = open_envelope(data, file_name or 'the checkpoint')
+    tensors = {name: value for name, value in envelope.weights.items() if isinstance(value, Tensor)}
+    state_dict = OrderedDict((name.removeprefix('module.'), value) for name, value in tensors.items())
+    return Weights(
+        file_name=file_name,
+        writer='unknown',
+        generation='',
+        state_dict=state_dict,
+        ema=None,
+        alternative=None,
+        gate_act_twice=None,
+        gate_source='',
+        variant=None,
+        task=None,
+        num_classes=None,
+        wrappers=('module.',) if any(name.startswith('module.') for name in tensors) else (),
+        precision=precision_of(state_dict),
+        dropped=tuple(envelope.dropped),
+        meta=envelope.meta,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from .envelope import Dropped
-from .errors import CheckpointError
+from .errors import CheckpointError, ForeignModelError
 
 # Of DDP and MMEngine's averages, torch.compile, activation checkpointing and FSDP; no model of ours has such modules.
 _ANYWHERE = frozenset(('module', '_orig_mod', '_checkpoint_wrapped_module', '_fsdp_wrapped_module'))
@@ -52,8 +52,8 @@ def unwrap(state: Mapping[Any, Any], file_name: str) -> Unwrapped:
     """Take every known prefix off the names of a state dict.
 
     Raises:
-        CheckpointError: it holds no MogaNet, or two, or one below a prefix that is not known, or two names that are the
-            same without their prefixes.
+        ForeignModelError: it holds no MogaNet, or two, or one below a prefix that is not known.
+        CheckpointError: two names are the same without their prefixes.
     """
     tensors = {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}
     dropped = []
@@ -67,9 +67,9 @@ def unwrap(state: Mapping[Any, Any], file_name: str) -> Unwrapped:
         original[bare] = name
     homes = sorted({found[1] for found in map(_LANDMARK.fullmatch, original) if found})
     if not homes:
-        raise CheckpointError(_stranger(file_name, list(original)))
+        raise ForeignModelError(_stranger(file_name, list(original)))
     if len(homes) > 1:
-        raise CheckpointError(
+        raise ForeignModelError(
             f'{file_name} holds more than one MogaNet, below {" and ".join(repr(home) for home in homes)}; '
             'save the one that is meant under state_dict, alone'
         )
@@ -77,7 +77,7 @@ def unwrap(state: Mapping[Any, Any], file_name: str) -> Unwrapped:
     while home.startswith(f'{_IN_FRONT}.'):
         home, front = home[len(_IN_FRONT) + 1 :], front + f'{_IN_FRONT}.'
     if home not in ('', 'backbone.'):
-        raise CheckpointError(
+        raise ForeignModelError(
             f"{file_name} holds a MogaNet below {homes[0]!r}; known are 'backbone.', 'model.', 'module.', '_orig_mod.' "
             'and none; take the prefix off the names and save them under state_dict'
         )

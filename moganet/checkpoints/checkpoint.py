@@ -1,0 +1,122 @@
+"""From a path, a URL or a name to weights under this project's names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..completeness import SOURCE, Source
+from ..names import missing_file
+from .errors import ForeignModelError
+
+if TYPE_CHECKING:
+    from .formats import Weights
+    from .zoo import Released
+
+# What MMEngine's CheckpointLoader knows us by; what follows is a path, a URL or a name.
+SCHEME = 'moganet://'
+_FILE_ENDINGS = ('.pth', '.pt', '.tar', '.bin', '.safetensors', '.ckpt')
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A file that was read and recognised.
+
+    Attributes:
+        given: what was asked for.
+        path: the file.
+        sha256: of the file.
+        container: how it is written: ``zip``, ``legacy`` or ``safetensors``.
+        data: everything that it holds, as it was read.
+        weights: whose it is, and its weights under today's names.
+        note: what else there is to say of where it came from, or empty.
+    """
+
+    given: str
+    path: Path
+    sha256: str
+    container: str
+    data: dict[str, Any]
+    weights: Weights
+    note: str = ''
+
+    def for_mmengine(self) -> dict[str, Any]:
+        """Return what MMEngine takes for a checkpoint: all that the file holds, its weights renamed.
+
+        Each tensor carries where it came from, see :class:`moganet.completeness.Source`: of all that a loader returns,
+        the tensors alone reach the module that is filled.
+        """
+        source = Source(self.given, self.weights.gate_act_twice)
+        for tensor in self.weights.state_dict.values():
+            setattr(tensor, SOURCE, source)
+        kept = self.data if 'state_dict' in self.data else {}
+        return {**kept, 'meta': dict(self.weights.meta), 'state_dict': self.weights.state_dict}
+
+
+def open_checkpoint(
+    given: str | Path,
+    *,
+    sha256: str | None = None,
+    prefer: Literal['ema', 'raw'] | None = None,
+    gate_act_twice: bool | None = None,
+    foreign: bool = False,
+    unsafe: bool = False,
+    progress: bool = True,
+) -> Checkpoint:
+    """Find, fetch, read and recognise a checkpoint.
+
+    Args:
+        given: a path, a URL, or a name of the zoo; ``moganet://`` may precede it.
+        sha256: what the file's has to be.
+        prefer: which weights to take where a file holds both a moving average and what it averages; None takes those
+            that its metafile row was evaluated with, and the average without a row.
+        gate_act_twice: how the gate was activated in training, for a file that does not say it.
+        foreign: also open what is no MogaNet's, or has one where none is looked for; its names stay as they are.
+        unsafe: read with pickle what holds more than weights; whoever wrote the file can then run code here.
+        progress: show a bar while a file is fetched.
+
+    Raises:
+        KeyError: no such name in the zoo.
+        FileNotFoundError: no such file.
+        CheckpointError: the file cannot be had, is damaged, is no checkpoint, holds more than weights, or none of a
+            MogaNet.
+    """
+    from .formats import as_they_are, recognise
+    from .reader import read
+
+    text = str(given).removeprefix(SCHEME)
+    path, released = locate(text, sha256=sha256, progress=progress)
+    contents = read(path, sha256=sha256, unsafe=unsafe)
+    try:
+        weights = recognise(contents.data, path.name, released, prefer=prefer, gate_act_twice=gate_act_twice)
+    except ForeignModelError:
+        if not foreign:
+            raise
+        weights = as_they_are(contents.data, path.name)
+    note = released.note if released else ''
+    return Checkpoint(text, path, contents.sha256, contents.container, contents.data, weights, note)
+
+
+def locate(given: str, *, sha256: str | None = None, progress: bool = True) -> tuple[Path, Released | None]:
+    """Return the local file of a path, a URL or a name of the zoo, fetched where need be, and its row of the zoo.
+
+    A file that lies here goes before a name.
+
+    Raises:
+        KeyError: no such name in the zoo.
+        FileNotFoundError: no such file.
+        DownloadError, HashMismatchError: it cannot be fetched.
+    """
+    from . import zoo
+    from .download import fetch
+
+    if '://' in given:
+        return fetch(given, sha256=sha256, progress=progress), zoo.by_url(given)
+    path = Path(given).expanduser()
+    if path.is_file():
+        return path, zoo.by_file_name(path.name)
+    if path.suffix in _FILE_ENDINGS or path.is_dir():
+        raise missing_file('checkpoint', given, '*.pth')
+    released = zoo.find(given)
+    return fetch(released.url, sha256=sha256, progress=progress), released
