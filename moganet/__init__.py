@@ -1,7 +1,8 @@
 """MogaNet for OpenMMLab 2.x.
 
-Importing this package registers the backbone, its hooks, metrics and optimizer wrappers and the ``moganet::`` config
-scope with MMEngine, and does nothing else: no toolbox is imported, nothing is printed, the network is not touched.
+Importing this package registers the backbone, its hooks, metrics and optimizer wrappers, the ``moganet::`` config scope
+and the ``moganet://`` scheme of checkpoints with MMEngine, and does nothing else: no toolbox is imported, nothing is
+printed, the network is not touched.
 """
 
 from __future__ import annotations
@@ -46,17 +47,24 @@ if not _for_doctor():
         # modules are not tried here: their errors are raised.
         _unavailable = error
     else:
-        from . import compat, engine, evaluation
+        from . import checkpoints, compat, engine, evaluation
         from .models import MogaNet
 
         compat.register_scopes()
         compat.allow_resume_globals()
+        checkpoints.register_scheme()
 
-__all__ = ['MogaNet', '__version__', 'engine', 'evaluation']
+__all__ = [
+    'MogaNet',
+    '__version__',
+    'checkpoints',
+    'engine',
+    'evaluation',
+]
 
 
 def __getattr__(name: str) -> object:
-    if name in ('MogaNet', 'compat', 'engine', 'evaluation', 'models') and _unavailable is not None:
+    if name in (*__all__, 'compat', 'models') and _unavailable is not None:
         raise ImportError(
             f'moganet.{name} needs torch and MMEngine, which cannot be imported here ({_unavailable}); '
             '`python -m moganet.doctor` prints the line that mends it'

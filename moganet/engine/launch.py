@@ -17,14 +17,15 @@ from mmengine.runner import Runner
 from torch import nn
 
 from .. import compat
+from ..checkpoints import open_checkpoint
 from ..evaluation.metrics import DumpSegResults
-from ..models import MogaNet
 from .amp_option import apply_amp, mend_amp_on_cpu
-from .checkpoint_check import check_fit, check_resumable, latest_checkpoint, read_checkpoint, weights_of
 from .config_file import read_checked
 from .data_check import check_data
 from .drawing import check_visualizer
+from .fill import fill, fill_pretrained
 from .model_build import build_checked
+from .resume import check_resumable, latest_checkpoint
 from .runner import ConsoleRunner
 from .tta import apply_tta
 from .work_dir import ensure_writable, ensure_writable_together
@@ -96,10 +97,11 @@ def prepare_training(options: TrainOptions) -> Plan:
         _auto_scale_lr(cfg)
     check_data(cfg, ('train',) if cfg.get('val_cfg') is None else ('train', 'val'))
     model = build_checked(cfg, scope)
-    _check_pretrained(model)
+    notes += fill_pretrained(cfg, model)
     notes += _resume(cfg, options.resume or _configured_resume(cfg), model)
-    if not cfg.resume and _is_local(cfg.get('load_from')):
-        read_checkpoint(cfg.load_from)
+    if not cfg.resume and cfg.get('load_from'):
+        cfg.load_from, report = fill(model, cfg.load_from, new_parts=True)
+        notes.append(str(report))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     cfg.work_dir = str(ensure_writable(cfg.work_dir, '--work-dir', parameters * 4 * _CHECKPOINT_COPIES))
     return Plan(cfg, parameters, notes)
@@ -116,9 +118,9 @@ def prepare_testing(options: TestOptions) -> Plan:
     cfg, scope, notes = _common(options, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'testing')
     check_data(cfg, ('test',))
     model = build_checked(cfg, scope)
-    if _is_local(options.checkpoint):
-        check_fit(model, weights_of(read_checkpoint(options.checkpoint)), options.checkpoint)
-    cfg.load_from, cfg.resume = options.checkpoint, False
+    cfg.load_from, report = fill(model, options.checkpoint)
+    cfg.resume = False
+    notes.append(str(report))
     if options.tta:
         notes.append(apply_tta(cfg, scope))
     folders = [(cfg.work_dir, '--work-dir')]
@@ -231,21 +233,6 @@ def _auto_scale_lr(cfg: Any) -> None:
     cfg.auto_scale_lr = {**scaling, 'enable': True}
 
 
-def _check_pretrained(model: nn.Module) -> None:
-    """Refuse a MogaNet with ``init_cfg=dict(type='Pretrained')`` whose file is absent or would not fill it.
-
-    MMEngine warns about missing keys only, and a wrong ``prefix`` then trains from random weights.
-    """
-    for module in model.modules():
-        init_cfg = getattr(module, 'init_cfg', None)
-        if not isinstance(module, MogaNet) or not isinstance(init_cfg, dict) or init_cfg.get('type') != 'Pretrained':
-            continue
-        path, prefix = str(init_cfg.get('checkpoint') or ''), init_cfg.get('prefix') or ''
-        if _is_local(path):
-            prefix = prefix if not prefix or prefix.endswith('.') else f'{prefix}.'
-            check_fit(module, weights_of(read_checkpoint(path)), path, prefix)
-
-
 def _configured_resume(cfg: Any) -> str | None:
     """Return what ``resume=True`` of a config means: MMEngine reads ``load_from`` for the checkpoint to resume from."""
     return (cfg.get('load_from') or 'auto') if cfg.get('resume') else None
@@ -260,17 +247,10 @@ def _resume(cfg: Any, resume: str | None, model: nn.Module) -> list[str]:
     if path is None:
         weights = f' from the weights of {cfg.load_from}' if cfg.get('load_from') else ''
         return [f'--resume: {cfg.work_dir} has no checkpoint yet, so training starts at the beginning{weights}']
-    cfg.load_from = path
-    if _is_local(path):
-        checkpoint = read_checkpoint(path)
-        check_resumable(checkpoint, path)
-        check_fit(model, weights_of(checkpoint), path)
+    checkpoint = open_checkpoint(path)
+    check_resumable(checkpoint.data, path)
+    cfg.load_from, _ = fill(model, checkpoint)
     return [f'resuming from {path}']
-
-
-def _is_local(path: str | None) -> bool:
-    """Whether this is the path of a file rather than a URL or a name that a loader resolves."""
-    return bool(path) and '://' not in str(path)
 
 
 def _dump_predictions(cfg: Any, out: str, scope: str) -> None:

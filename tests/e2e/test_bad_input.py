@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from moganet import MogaNet
+
 from .tools import LEAVES, REPO, TOOLS, call, environment, run, script
 
 CONFIG = LEAVES['classification'].config
@@ -106,10 +108,15 @@ TRAIN_LINES = {
 TEST_LINES = {
     'no such checkpoint': ([CONFIG, 'run/epoch_1.pth'], ['no such checkpoint: run/epoch_1.pth']),
     'out is no pickle': ([CONFIG, 'foreign.pth', '--out', 'predictions.json'], ['--out predictions.json', '.pkl']),
-    'torn checkpoint': ([CONFIG, 'torn.pth'], ['checkpoint torn.pth', 'torn']),
-    'no checkpoint at all': ([CONFIG, 'text.pth'], ['checkpoint text.pth', 'no checkpoint']),
-    'checkpoint that runs code': ([CONFIG, 'code.pth'], ['checkpoint code.pth', 'run code']),
-    'checkpoint of another model': ([CONFIG, 'foreign.pth'], ['does not fill the model', 'backbone']),
+    'torn checkpoint': ([CONFIG, 'torn.pth'], ['torn.pth', 'cut']),
+    'no checkpoint at all': ([CONFIG, 'text.pth'], ['text.pth is no checkpoint but a text']),
+    'checkpoint that runs code': ([CONFIG, 'code.pth'], ['code.pth', 'posix.system']),
+    'checkpoint of another model': ([CONFIG, 'foreign.pth'], ['foreign.pth holds no MogaNet', 'backbone.stem.weight']),
+    'checkpoint of another variant': (
+        [CONFIG, 'narrow.pth'],
+        ['narrow.pth does not fill the model', 'have another shape (backbone.patch_embed1', 'another variant'],
+    ),
+    'no name of the zoo': ([CONFIG, 'moganet-tinny_in1k'], ["'moganet-tinny_in1k'", 'moganet-tiny_in1k']),
 }
 
 
@@ -141,7 +148,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of good and bad checkpoints."""
     folder = tmp_path_factory.mktemp('checkpoints')
     torch.save({'state_dict': {'backbone.stem.weight': torch.zeros(4)}}, folder / 'foreign.pth')
-    whole = (folder / 'foreign.pth').read_bytes()
+    torch.save({'state_dict': _narrow()}, folder / 'narrow.pth')
+    whole = (folder / 'narrow.pth').read_bytes()
     (folder / 'torn.pth').write_bytes(whole[: len(whole) // 2])
     (folder / 'text.pth').write_text('version https://example.org/large-file\n')
     torch.save({'state_dict': {}, 'meta': os.system}, folder / 'code.pth')
@@ -164,14 +172,14 @@ def test_test_refuses(
 
 
 def test_resume_refuses_weights_alone(workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    torch.save({'state_dict': {}}, 'weights.pth')
+    torch.save({'state_dict': _narrow()}, 'weights.pth')
     assert call(TRAIN.main, CONFIG, '--resume', 'weights.pth') == 2
     assert 'cannot be resumed from' in _told(capfd.readouterr())
     assert not (workplace / 'work_dirs').exists()
 
 
 def test_pretrained_weights_must_fill_the_backbone(workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    torch.save({'state_dict': {'backbone.norm4.weight': torch.zeros(192)}}, 'weights.pth')
+    torch.save({'state_dict': _narrow()}, 'weights.pth')
     init = ['type=Pretrained', 'checkpoint=weights.pth', 'prefix=backbone']
     options = ['_delete_=True', *init]
     if not _has_init_cfg():
@@ -179,6 +187,13 @@ def test_pretrained_weights_must_fill_the_backbone(workplace: Path, capfd: pytes
     assert call(TRAIN.main, CONFIG, '--cfg-options', *[f'model.backbone.init_cfg.{option}' for option in options]) == 2
     line = _told(capfd.readouterr())
     assert 'weights.pth does not fill the model' in line and 'blocks1' in line
+
+
+def _narrow() -> dict[str, torch.Tensor]:
+    """Return the weights of a classifier that is narrower than any variant."""
+    backbone = MogaNet(dict(embed_dims=(8, 8, 8, 8), depths=(1, 1, 1, 1), ffn_ratios=(2, 2, 2, 2)))
+    weights = {f'backbone.{name}': value for name, value in backbone.state_dict().items()}
+    return {**weights, 'head.fc.weight': torch.zeros(10, 8), 'head.fc.bias': torch.zeros(10)}
 
 
 def _has_init_cfg() -> bool:

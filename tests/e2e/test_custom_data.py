@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from moganet.engine.checkpoint_check import read_checkpoint
+from moganet.checkpoints import open_checkpoint
 from moganet.engine.cli import parse_train, test_parser
 from moganet.engine.launch import prepare_training
 
@@ -143,7 +143,7 @@ def test_train_and_test(name: str, workplace: Path) -> None:
     last = Path((workplace / 'run' / 'last_checkpoint').read_text().strip())
     if name == 'retinanet':
         assert 'size mismatch for bbox_head.retina_cls.weight' in done.stdout + done.stderr
-        found = read_checkpoint(last)['state_dict']
+        found = open_checkpoint(last).data['state_dict']
         assert found['bbox_head.retina_cls.weight'].shape[0] == 9 * len(CLASSES)
         # A step of the warm-up moves a weight by 1e-8; a random start would differ by 0.1.
         stem = 'backbone.patch_embed1.projection.0.weight'

@@ -23,7 +23,8 @@ def test_classification_then_pose_from_its_weights(tmp_path: Path, monkeypatch: 
     done = run(sys.executable, DEMO, '--task', 'pose', *small, *LEAVES['pose'].options)
     # Classification is not trained again, and its weights are where pose starts.
     assert done.stdout.count('dist_train.sh') == 1
-    assert 'load backbone. in model from: work_dirs/demo/classification/epoch_1.pth' in done.stdout
+    trained = tmp_path / 'work_dirs/demo/classification/epoch_1.pth'
+    assert f'load model from: moganet://{trained}' in done.stdout
     assert '\npose: coco/AP ' in done.stdout
     assert list((tmp_path / 'work_dirs/demo/pose/pictures').glob('*.png'))
 

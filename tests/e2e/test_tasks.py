@@ -12,8 +12,8 @@ from pathlib import Path
 import cv2
 import pytest
 
+from moganet.checkpoints import open_checkpoint
 from moganet.compat import LOG_FILE_ONLY, NOISE
-from moganet.engine.checkpoint_check import read_checkpoint
 
 from .tools import LEAVES, TOOLS, Leaf, call, run, script, test, train
 
@@ -77,7 +77,7 @@ def _check_metrics_of_saved(leaf: Leaf, result: str) -> None:
 
 def _iterations(checkpoint: Path) -> int:
     """Return how many iterations a checkpoint has behind it."""
-    return int(read_checkpoint(checkpoint)['meta']['iter'])
+    return int(open_checkpoint(checkpoint).data['meta']['iter'])
 
 
 def _check_pictures(folder: Path, count: int) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from moganet import MogaNet
+from moganet.checkpoints import open_checkpoint
 from moganet.engine.launch import TestOptions, TrainOptions, finish, prepare_testing, prepare_training, start
 
 CONFIG = """
@@ -109,6 +111,7 @@ def test_train_then_test_in_one_process(
     assert 'System environment:' not in printed and 'Hooks will be executed' not in printed
 
     checkpoint = str(workplace / 'work_dirs' / 'narrow' / 'epoch_1.pth')
+    assert open_checkpoint(checkpoint).data['meta']['gate_act_twice'] is False
     # MMEngine names what it keeps of a run by config and second.
     named = {'experiment_name': 'test'}
     wanted = {'work_dir': 'tested', 'show_dir': 'pictures', 'out': 'out.pkl', 'cfg_options': named}
@@ -117,11 +120,19 @@ def test_train_then_test_in_one_process(
     assert len(list((workplace / 'pictures').glob('*.png'))) == 8 and (workplace / 'out.pkl').is_file()
 
     resumed = prepare_training(TrainOptions(config, resume='auto'))
-    assert resumed.cfg.load_from == checkpoint and resumed.cfg.resume is True
+    assert resumed.cfg.load_from == f'moganet://{checkpoint}' and resumed.cfg.resume is True
     assert resumed.notes == [f'resuming from {checkpoint}']
     (workplace / 'work_dirs' / 'narrow').rename(workplace / 'moved')
     resumed = prepare_training(TrainOptions(config, resume='auto', work_dir='moved'))
-    assert Path(resumed.cfg.load_from) == Path('moved') / 'epoch_1.pth'
+    assert resumed.cfg.load_from == f'moganet://{workplace}/moved/epoch_1.pth'
+
+
+def _save_weights(path: Path) -> None:
+    """Save a classifier's weights, under the names that the config's model has."""
+    backbone = MogaNet(dict(embed_dims=(8, 8, 8, 8), depths=(1, 1, 1, 1), ffn_ratios=(2, 2, 2, 2)))
+    weights = {f'backbone.{name}': value for name, value in backbone.state_dict().items()}
+    weights |= {'head.fc.weight': torch.zeros(10, 8), 'head.fc.bias': torch.zeros(10)}
+    torch.save({'state_dict': weights}, path)
 
 
 def test_resume_without_a_checkpoint_starts_anew_and_says_so(config: str) -> None:
@@ -130,16 +141,17 @@ def test_resume_without_a_checkpoint_starts_anew_and_says_so(config: str) -> Non
 
 
 def test_resume_without_a_checkpoint_keeps_the_weights_to_start_from(config: str, workplace: Path) -> None:
-    torch.save({'state_dict': {}}, workplace / 'weights.pth')
+    _save_weights(workplace / 'weights.pth')
     plan = prepare_training(TrainOptions(config, resume='auto', cfg_options={'load_from': 'weights.pth'}))
-    assert plan.cfg.resume is False and plan.cfg.load_from == 'weights.pth'
+    assert plan.cfg.resume is False and plan.cfg.load_from == f'moganet://{workplace}/weights.pth'
     assert plan.notes[0].endswith('so training starts at the beginning from the weights of weights.pth')
+    assert 'loaded' in plan.notes[1] and 'missing' not in plan.notes[1]
 
 
 def test_resume_of_the_config_is_that_of_the_option(config: str, workplace: Path) -> None:
     plan = prepare_training(TrainOptions(config, cfg_options={'resume': True}))
     assert plan.cfg.resume is False and 'has no checkpoint yet' in plan.notes[0]
-    torch.save({'state_dict': {}}, workplace / 'weights.pth')
+    _save_weights(workplace / 'weights.pth')
     with pytest.raises(ValueError, match='weights.pth cannot be resumed from'):
         prepare_training(TrainOptions(config, cfg_options={'resume': True, 'load_from': 'weights.pth'}))
 
