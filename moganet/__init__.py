@@ -48,6 +48,7 @@ if not _for_doctor():
         _unavailable = error
     else:
         from . import checkpoints, compat, engine, evaluation
+        from .apis import get_config, get_model, list_models
         from .models import MogaNet
 
         compat.register_scopes()
@@ -60,6 +61,9 @@ __all__ = [
     'checkpoints',
     'engine',
     'evaluation',
+    'get_config',
+    'get_model',
+    'list_models',
 ]
 
 

@@ -47,7 +47,7 @@ class _CfgOptions(DictAction):
         setattr(namespace, self.dest, options)
 
 
-class _Parser(argparse.ArgumentParser):
+class ToolParser(argparse.ArgumentParser):
     """A parser whose errors look like the tool's own: one line, exit code 2."""
 
     def error(self, message: str) -> NoReturn:
@@ -56,7 +56,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(name: str, purpose: str) -> argparse.ArgumentParser:
-    parser = _Parser(prog=name, description=purpose)
+    parser = ToolParser(prog=name, description=purpose)
     parser.add_argument('config', metavar='CONFIG', help='config file')
     return parser
 
