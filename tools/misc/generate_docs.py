@@ -78,9 +78,10 @@ def header(model: Model) -> list[str]:
     each = data['Batch Size'] // data['Processes']
     memory = _memory(model)
     if kind_of(model) == 'measured':
-        cost = f'{data.get("Training Minutes")} minutes on {data["Training Resources"]}'
+        time = f', after {data["Training Minutes"]} minutes' if 'Training Minutes' in data else ''
+        where = f'{data["Training Data"]}{time} on {data["Training Resources"]}'
         lines = [
-            f'Measured here: {figures} on {data["Training Data"]}, after {cost}.' if figures else 'Not measured yet.',
+            f'Measured here: {figures} on {where}.' if figures else 'Not measured yet.',
             f'Command: {model["Measured"]["Command"]}',
             f'Size: {size_of(model)}. Processes: {data["Processes"]}, batch {each} each.',
         ]
