@@ -134,8 +134,10 @@ class TestVenv:
         command = [python, '-m', 'envsetup.sets', str(ROOT), '--check-dev']
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT / 'tools/misc', check=False)
         assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
-        assert 'lacks mypy, pytest, ruff, which' in done.stderr
+        assert 'lacks mypy, pytest, ruff, huggingface-hub, timm, which' in done.stderr
         assert f': {python} -m pip install mypy==' in done.stderr and 'xdist' not in done.stderr
+        # With timm's own dependencies pip would exchange torchvision.
+        assert f' && {python} -m pip install --no-deps timm==' in done.stderr
 
     def test_this_one_has_the_tools(self, capsys):
         assert sets.check_dev(ROOT) == 0
@@ -249,6 +251,7 @@ class TestSteps:
         )
         assert len(few) < len(all_) < len(test)
         assert any('xtcocotools' in title for title in all_) and 'development tools' in test
+        assert 'timm' in test and 'timm' not in all_
 
     @pytest.mark.parametrize(
         ('torch', 'torchvision', 'gpu', 'done'),

@@ -10,6 +10,8 @@ from types import ModuleType
 
 # Of the development tools: without it the tests run one after the other.
 OPTIONAL = ('pytest-xdist',)
+# The groups that tests and checks need, and users do not.
+FOR_TESTS = ('dev', 'hub', 'timm')
 
 
 def load_environment(root: Path) -> ModuleType:
@@ -50,15 +52,17 @@ def lacking(root: Path, group: str) -> list[str]:
 
 
 def check_dev(root: Path) -> int:
-    """Says which development tools the running interpreter lacks, and the line that installs them.
+    """Says which packages for tests and checks the running interpreter lacks, and the line that installs them.
 
     Returns:
         The exit code: 0 when there are all.
     """
-    missing = lacking(root, 'dev')
+    groups = load_environment(root).read_set('modern', root / 'requirements')
+    missing = {name: found for name in FOR_TESTS if (found := lacking(root, name))}
     if missing:
-        names = ', '.join(text.split('==')[0] for text in missing)
-        line = f'{sys.executable} -m pip install {" ".join(missing)}'
+        names = ', '.join(text.split('==')[0] for found in missing.values() for text in found)
+        lines = [' '.join(['-m pip install', *groups[name].options, *found]) for name, found in missing.items()]
+        line = ' && '.join(f'{sys.executable} {text}' for text in lines)
         print(f'error: {sys.prefix} lacks {names}, which tests and checks need: {line}', file=sys.stderr)
     return 1 if missing else 0
 

@@ -207,6 +207,8 @@ class Setup:
         found.append(Step(mmcv + suffix, self.has_mmcv, self.install_mmcv))
         if self.goal == 'test':
             found.append(self.group_step('dev', 'development tools'))
+            found.append(self.group_step('hub', "the Hugging Face hub's client"))
+            found.append(self.group_step('timm', 'timm'))
         found.append(Step('moganet itself', self.has_moganet, self.install_moganet))
         return found
 
