@@ -98,6 +98,16 @@ def by_url(url: str) -> Released | None:
     return next((file for file in _zoo().files.values() if file.url == url), None)
 
 
+def on_hub(name: str) -> Released | None:
+    """Return the released file that stands for a page on the Hugging Face hub, or None for another name."""
+    return _zoo().hub.get(name)
+
+
+def released(task: str) -> list[Released]:
+    """Return the released files of a task, in the metafile's order."""
+    return [file for file in _zoo().files.values() if file.task == task]
+
+
 def list_models(pattern: str = '*', pretrained: bool = False) -> list[str]:
     """Return the names of the rows that a pattern fits, in the metafiles' order.
 

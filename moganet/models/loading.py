@@ -38,6 +38,39 @@ def check_filling(
         raise ValueError(gate_error(said, twice))
 
 
+def check_origin(state_dict: dict[str, Any], prefix: str, metadata: dict[str, Any], told: bool) -> None:
+    """Refuse a whole classifier's weights that were not read by :mod:`moganet.checkpoints`, where that matters.
+
+    Other readers, such as timm's, neither rename what a released file holds nor keep what it says of its gate, which
+    no tensor shows.
+
+    Args:
+        state_dict: what is being loaded.
+        prefix: what precedes the classifier's own names in it.
+        metadata: what it notes of the classifier.
+        told: whether the caller has said how often the gate is activated.
+
+    Raises:
+        ValueError: the names are those of timm's files, or nobody says it.
+    """
+    if partial_is_allowed():
+        return  # moganet.checkpoints.load has seen to both
+    of_backbone = getattr(state_dict, '_metadata', None) or {}
+    noted = metadata if 'gate_act_twice' in metadata else of_backbone.get(f'{prefix}{_BACKBONE}'[:-1], {})
+    own = {name: value for name, value in state_dict.items() if name.startswith(prefix + _BACKBONE)}
+    if any(name.startswith(f'{prefix}patch_embed1.') for name in state_dict):
+        reason = 'these weights have the names of the files that timm wrote'
+    elif not told and gate_mode_of(own, noted)[0] is None:
+        reason = 'nothing says how often the gate of these weights is activated (gate_act_twice), and no tensor does'
+    else:
+        return
+    raise ValueError(
+        f'{reason}: load the file by moganet.checkpoints.load(model, FILE), in timm by create_model(..., '
+        'pretrained=True, pretrained_cfg_overlay=dict(file=FILE)) in place of checkpoint_path; for weights of your own '
+        'build the model with gate_act_twice=False (once) or True (twice)'
+    )
+
+
 def _take_backbone(state_dict: dict[str, Any]) -> None:
     first = next(iter(state_dict.values()), None)
     if getattr(first, SOURCE, None) is None or not any(name.startswith(_BACKBONE) for name in state_dict):

@@ -224,18 +224,37 @@ class MogaNet(BaseModule):
             32, after its stage's norm. That norm is part of the trunk: its output also goes to the next stage. Their
             memory format is that of the images.
         """
+        return self.forward_stages(x, self.out_indices)
+
+    def forward_stages(self, x: Tensor, stages: Sequence[int]) -> tuple[Tensor, ...]:
+        """Compute the maps of other stages than :meth:`forward` does.
+
+        Args:
+            x: images, as :meth:`forward` takes them.
+            stages: from 0 to 3, ascending; those after the last one are not run.
+        """
         outs = []
         given = x
         x = to_fast_layout(x)
-        for stage in range(self.out_indices[-1] + 1):
+        for stage in range(stages[-1] + 1):
             embed, blocks, norm = self._stage_parts(stage)
             x = embed(x)
             for block in blocks:
                 x = block(x)
             x = norm(x)
-            if stage in self.out_indices:
+            if stage in stages:
                 outs.append(to_layout_of(given, x))
         return tuple(outs)
+
+    def keep_stages(self, out_indices: int | Sequence[int]) -> None:
+        """Return the maps of these stages from now on, and remove the stages after the last of them."""
+        stages = _check_out_indices(out_indices)
+        for stage in range(stages[-1] + 1, NUM_STAGES):
+            for name in ('patch_embed', 'blocks', 'norm'):
+                # None where an earlier call has removed it.
+                setattr(self, f'{name}{stage + 1}', None)
+        self.out_indices = stages
+        self.frozen_stages = min(self.frozen_stages, stages[-1])
 
     def train(self, mode: bool = True) -> MogaNet:
         """Switch mode; frozen stages, and with ``norm_eval`` every BN layer, stay in eval mode."""
