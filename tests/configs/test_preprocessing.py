@@ -24,8 +24,8 @@ JPEGS = {
     'fine': dict(quality=95, subsampling=0),
     'progressive': dict(quality=90, subsampling=1, progressive=True),
 }
-# A leaf, and timm's settings for what it is evaluated on. ResNet strikes back's A3 has a short side of 236, where timm's
-# own rounding of its crop of 0.95 gives 235; the recipe's number is what the fraction is chosen for.
+# A leaf, and timm's settings for what it is evaluated on. ResNet strikes back's A3 has a short side of 236, where timm
+# makes 235 of its crop of 0.95; the fraction is chosen for the recipe's number.
 CASES = {
     'moganet-tiny_8xb128_in1k.py': dict(input_size=224, crop_pct=0.9),
     'moganet-xtiny_8xb128_in1k-256px.py': dict(input_size=256, crop_pct=0.9),
