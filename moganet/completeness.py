@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
 
-# The attribute, of a tensor that moganet.checkpoints has read, that tells where it came from: a Source.
-SOURCE = 'moganet_source'
+# Of tensors that moganet.checkpoints has read. No attributes: those would be saved with a tensor, and such a file is
+# refused by torch's safe reader, and by ours.
+_SOURCES: MutableMapping[Tensor, Source] = WeakTensorKeyDictionary()
+_LISTS = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
 
 _partial_allowed: ContextVar[bool] = ContextVar('partial_allowed', default=False)
 
@@ -29,6 +32,16 @@ class Source:
     gate_act_twice: bool | None
 
 
+def note_source(tensor: Tensor, source: Source) -> None:
+    """Note where a tensor came from, for as long as it lives; a copy of it does not have it."""
+    _SOURCES[tensor] = source
+
+
+def source_of(tensor: Tensor) -> Source | None:
+    """Return where a tensor came from, if :mod:`moganet.checkpoints` has read it."""
+    return _SOURCES.get(tensor)
+
+
 @dataclass(frozen=True)
 class Fit:
     """How the names and shapes of weights meet those of a model.
@@ -38,17 +51,19 @@ class Fit:
         missing: those that the weights have not.
         unexpected: names that the model has not.
         reshaped: name, shape in the weights, shape in the model.
+        surplus: those of the unexpected that a part of the model would have to be larger for, see :func:`surplus_of`.
     """
 
     expected: int
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     reshaped: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
+    surplus: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
-        """Whether the whole model is filled; names that it has not do not count."""
-        return not self.missing and not self.reshaped
+        """Whether the whole model is filled, and each of its parts was as large; parts that it has not do not count."""
+        return not self.missing and not self.reshaped and not self.surplus
 
     @property
     def filled(self) -> int:
@@ -66,6 +81,9 @@ class Fit:
             more = f' and {len(self.reshaped) - 2} more' if len(self.reshaped) > 2 else ''
             verb = 'has' if len(self.reshaped) == 1 else 'have'
             parts.append(f'{len(self.reshaped)} {verb} another shape ({first}{more})')
+        if self.surplus:
+            verb = 'is' if len(self.surplus) == 1 else 'are'
+            parts.append(f'{len(self.surplus)} more {verb} given than its parts have ({by_module(self.surplus)})')
         return ' and '.join(parts)
 
 
@@ -78,6 +96,27 @@ def compare(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Fit:
     shapes = [(name, tuple(given[name].shape), tuple(value.shape)) for name, value in own.items() if name in given]
     reshaped = [found for found in shapes if found[1] != found[2]]
     return Fit(len(own), tuple(missing), tuple(name for name in given if name not in own), tuple(reshaped))
+
+
+def surplus_of(model: nn.Module, unexpected: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that a part of a model has no place for, which it would have if it were that of the weights.
+
+    That is an item more of a list, such as a block of a deeper variant, and a number more of a layer, such as a bias or
+    a norm's statistics: without them the part computes something else. A part that the model has not at all, such as a
+    classifier's head in a detector, is none, and ``num_batches_tracked`` is none, which nothing reads.
+    """
+    modules = dict(model.named_modules())
+    found = []
+    for name in unexpected:
+        layer = place = name.rpartition('.')[0]
+        while place not in modules:
+            place = place.rpartition('.')[0]
+        owner = modules[place]
+        longer = bool(place) and isinstance(owner, _LISTS)
+        richer = place == layer and any(True for _ in (*owner.parameters(recurse=False), *owner.buffers(recurse=False)))
+        if (longer or richer) and not name.endswith('num_batches_tracked'):
+            found.append(name)
+    return tuple(found)
 
 
 def by_module(names: tuple[str, ...] | list[str], shown: int = 4) -> str:
@@ -110,8 +149,8 @@ def gate_mode_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> 
         metadata: what their state dict notes of the module, ``state_dict._metadata``.
     """
     for tensor in tensors.values():
-        source = getattr(tensor, SOURCE, None)
-        if isinstance(source, Source) and source.gate_act_twice is not None:
+        source = source_of(tensor)
+        if source is not None and source.gate_act_twice is not None:
             return source.gate_act_twice, source.name
         break  # all of a file have the same
     noted = metadata.get('gate_act_twice')

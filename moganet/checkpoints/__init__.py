@@ -17,7 +17,7 @@ from .errors import (
     TornFileError,
     UnsafeFileError,
 )
-from .report import LoadReport, load
+from .report import LoadReport, holds_moganet, load
 from .scheme import register_scheme
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     'NotACheckpointError',
     'TornFileError',
     'UnsafeFileError',
+    'holds_moganet',
     'load',
     'locate',
     'open_checkpoint',

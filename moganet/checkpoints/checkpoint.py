@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..completeness import SOURCE, Source
+from ..completeness import Source, note_source
 from ..names import missing_file
+from .envelope import AVERAGED
 from .errors import ForeignModelError
 
 if TYPE_CHECKING:
@@ -44,13 +45,10 @@ class Checkpoint:
     def for_mmengine(self) -> dict[str, Any]:
         """Return what MMEngine takes for a checkpoint: all that the file holds, its weights renamed.
 
-        Each tensor carries where it came from, see :class:`moganet.completeness.Source`: of all that a loader returns,
-        the tensors alone reach the module that is filled.
+        Of two copies the other one is left out, unless it is where MMEngine has it: it has the names of its writer.
         """
-        source = Source(self.given, self.weights.gate_act_twice)
-        for tensor in self.weights.state_dict.values():
-            setattr(tensor, SOURCE, source)
-        kept = self.data if 'state_dict' in self.data else {}
+        whole = self.data if 'state_dict' in self.data else {}
+        kept = {key: value for key, value in whole.items() if key not in AVERAGED}
         return {**kept, 'meta': dict(self.weights.meta), 'state_dict': self.weights.state_dict}
 
 
@@ -94,6 +92,10 @@ def open_checkpoint(
         if not foreign:
             raise
         weights = as_they_are(contents.data, path.name)
+    # Of all that a loader returns, the tensors alone reach the module that is filled.
+    source = Source(text, weights.gate_act_twice)
+    for tensor in weights.state_dict.values():
+        note_source(tensor, source)
     note = released.note if released else ''
     return Checkpoint(text, path, contents.sha256, contents.container, contents.data, weights, note)
 
@@ -112,11 +114,13 @@ def locate(given: str, *, sha256: str | None = None, progress: bool = True) -> t
     from .download import fetch
 
     if '://' in given:
-        return fetch(given, sha256=sha256, progress=progress), zoo.by_url(given)
+        path = fetch(given, sha256=sha256, progress=progress)
+        # By the file's name, too: whoever reads it by its path then takes it for the same.
+        return path, zoo.by_url(given) or zoo.by_file_name(path.name)
     path = Path(given).expanduser()
     if path.is_file():
         return path, zoo.by_file_name(path.name)
-    if path.suffix in _FILE_ENDINGS or path.is_dir():
+    if path.suffix in _FILE_ENDINGS or (path.is_dir() and not zoo.is_known(given)):
         raise missing_file('checkpoint', given, '*.pth')
     released = zoo.find(given)
     return fetch(released.url, sha256=sha256, progress=progress), released

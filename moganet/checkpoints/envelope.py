@@ -12,7 +12,7 @@ from torch import Tensor
 from .errors import NotACheckpointError
 
 _WEIGHTS = ('state_dict', 'model')
-_AVERAGED = ('state_dict_ema', 'model_ema')
+AVERAGED = ('state_dict_ema', 'model_ema')
 # MMEngine's EMAHook puts the average into state_dict, and what it replaced there into this entry.
 _REPLACED = 'ema_state_dict'
 _TRAINING = {
@@ -62,9 +62,9 @@ def open_envelope(data: Mapping[str, Any], file_name: str) -> Envelope:
     Raises:
         NotACheckpointError: none of them holds weights.
     """
-    found = [key for key in (*_WEIGHTS, *_AVERAGED, _REPLACED) if _holds_weights(data.get(key))]
+    found = [key for key in (*_WEIGHTS, *AVERAGED, _REPLACED) if _holds_weights(data.get(key))]
     main = next((key for key in found if key in _WEIGHTS), None)
-    averaged = next((key for key in found if key in _AVERAGED), None)
+    averaged = next((key for key in found if key in AVERAGED), None)
     if main is None and averaged is None:
         if not _holds_weights(data):
             listed = ', '.join(str(key) for key in list(data)[:5]) or 'nothing'

@@ -208,6 +208,10 @@ def as_they_are(data: Mapping[str, Any], file_name: str = '') -> Weights:
     envelope = open_envelope(data, file_name or 'the checkpoint')
     tensors = {name: value for name, value in envelope.weights.items() if isinstance(value, Tensor)}
     state_dict = OrderedDict((name.removeprefix('module.'), value) for name, value in tensors.items())
+    noted = getattr(envelope.weights, '_metadata', None)
+    if isinstance(noted, Mapping):
+        named = ((f'{name}.'.removeprefix('module.').removesuffix('.'), entry) for name, entry in noted.items())
+        state_dict._metadata = OrderedDict(named)  # type: ignore[attr-defined]
     return Weights(
         file_name=file_name,
         writer='unknown',

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import warnings
-from collections.abc import Mapping
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..completeness import Fit, by_module, gate_error, partial
+from ..completeness import Fit, by_module, compare, gate_error, partial, surplus_of
 from .checkpoint import Checkpoint, open_checkpoint
 from .errors import MisfitError
 from .formats import Dropped
@@ -59,6 +59,13 @@ class LoadReport:
             if names:
                 lines.append((title, f'{len(names)} ({by_module(names, shown=8)})'))
         return as_columns(lines)
+
+    def without_weights(self) -> LoadReport:
+        """Return the same report without the weights of the file, for who keeps it."""
+        weights = self.checkpoint.weights
+        both = None if weights.alternative is None else OrderedDict[str, Tensor]()
+        weights = replace(weights, state_dict=OrderedDict(), alternative=both)
+        return replace(self, checkpoint=replace(self.checkpoint, data={}, weights=weights))
 
 
 def describe(checkpoint: Checkpoint) -> list[tuple[str, str]]:
@@ -141,13 +148,14 @@ def load(
         MisfitError: the file does not fill the model, or was trained with another gate. The model is as it was.
         KeyError, FileNotFoundError, CheckpointError: as :func:`open_checkpoint`.
     """
+    model = _without_wrappers(model)
     if not isinstance(checkpoint, Checkpoint):
         checkpoint = open_checkpoint(
             checkpoint,
             sha256=sha256,
             prefer=prefer,
             gate_act_twice=gate_act_twice,
-            foreign=not _holds_moganet(model),
+            foreign=not holds_moganet(model),
             unsafe=unsafe,
         )
     _check_gate(model, checkpoint)
@@ -155,39 +163,57 @@ def load(
     fit = dry_run(model, given)
     report = LoadReport(checkpoint, fit, unused=unused)
     if new_parts:
-        report = replace(report, new=(*_other_classes(fit), *_absent_parts(model, fit)))
+        report = replace(report, new=_new_parts(model, fit))
     if strict and not _is_filled(report):
         raise MisfitError(f'{checkpoint.given} does not fill the model: {fit.describe()}. {_CAUSES}', report)
-    reshaped = {name for name, *_ in fit.reshaped}
+    for name, *_ in fit.reshaped:
+        del given[name]
     with partial():
-        model.load_state_dict({name: v for name, v in given.items() if name not in reshaped}, strict=False)
+        model.load_state_dict(given, strict=False)
     return report
 
 
-def dry_run(model: nn.Module, given: Mapping[str, Tensor]) -> Fit:
+def dry_run(model: nn.Module, given: OrderedDict[str, Tensor]) -> Fit:
     """Return how weights would fill a model, by loading them into its skeleton, which holds no numbers.
 
-    Modules may rename or resize what they are given, so that a comparison of names would not do.
+    Modules may rename or resize what they are given, so that a comparison of names would not do. It has to, for a model
+    that cannot be copied.
+
+    Raises:
+        MisfitError: a module of the model cannot take them for another reason than their shape.
     """
     tensors = [*model.parameters(), *model.buffers()]
     bare: dict[int, Any] = {id(tensor): _without_numbers(tensor) for tensor in tensors}
-    skeleton = copy.deepcopy(model, bare)
+    try:
+        skeleton = copy.deepcopy(model, bare)
+    except (TypeError, RuntimeError):  # it holds a lock, a group of processes, a result with its gradients
+        fit = compare(model.state_dict(), given)
+        return replace(fit, surplus=surplus_of(model, fit.unexpected))
     own = skeleton.state_dict()
     reshaped: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
-    given = dict(given)
+    try:
+        result = _taken(skeleton, given)
+    except MisfitError as error:
+        names = re.findall(r'size mismatch for (\S+):', str(error))
+        if not names or not given.keys() >= set(names):  # a module may have given it another name
+            raise
+        reshaped = [(name, tuple(given[name].shape), tuple(own[name].shape)) for name in names]
+        fitting = _below('', given)
+        fitting.update({name: own[name] for name in names})
+        result = _taken(skeleton, fitting)
+    missing = [name for name in result.missing_keys if not name.endswith('num_batches_tracked')]
+    surplus = surplus_of(skeleton, result.unexpected_keys)
+    return Fit(len(own), tuple(missing), tuple(result.unexpected_keys), tuple(reshaped), surplus)
+
+
+def _taken(skeleton: nn.Module, given: OrderedDict[str, Tensor]) -> Any:
+    """Load weights into what holds no numbers; return the names that were missing, and those that nobody took."""
     with partial(), warnings.catch_warnings():
         warnings.filterwarnings('ignore', message='.*copying from a non-meta parameter')
         try:
-            result = skeleton.load_state_dict(dict(given), strict=False)
-        except RuntimeError as error:
-            for name in re.findall(r'size mismatch for (\S+):', str(error)):
-                reshaped.append((name, tuple(given[name].shape), tuple(own[name].shape)))
-                given[name] = own[name]
-            if not reshaped:
-                raise
-            result = skeleton.load_state_dict(given, strict=False)
-    missing = [name for name in result.missing_keys if not name.endswith('num_batches_tracked')]
-    return Fit(len(own), tuple(missing), tuple(result.unexpected_keys), tuple(reshaped))
+            return skeleton.load_state_dict(given, strict=False)
+        except Exception as error:  # modules raise anything for what they cannot take
+            raise MisfitError(f'the model cannot take these weights: {" ".join(str(error).split())}') from error
 
 
 def _without_numbers(tensor: Tensor) -> Tensor:
@@ -195,20 +221,41 @@ def _without_numbers(tensor: Tensor) -> Tensor:
     return nn.Parameter(bare, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else bare
 
 
-def _part_for(model: nn.Module, weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Return the weights for a model, and the names left over: a backbone alone takes its part of a whole model's."""
-    alone = any(name.startswith(_STEM) for name, _ in model.named_parameters())
-    if alone and any(name.startswith(_BACKBONE + _STEM) for name in weights):
-        part = {name[len(_BACKBONE) :]: value for name, value in weights.items() if name.startswith(_BACKBONE)}
-        return part, tuple(name for name in weights if not name.startswith(_BACKBONE))
-    if not alone and any(name.startswith(_STEM) for name in weights):
-        return {_BACKBONE + name: value for name, value in weights.items()}, ()
-    return dict(weights), ()
-
-
-def _holds_moganet(model: nn.Module) -> bool:
+def holds_moganet(model: nn.Module) -> bool:
     """Whether a model is a MogaNet, or has one for its backbone."""
     return any(name.startswith((_STEM, _BACKBONE + _STEM)) for name, _ in model.named_parameters())
+
+
+def _without_wrappers(model: nn.Module) -> nn.Module:
+    """Return the model inside of those that compile it or spread it over devices, which put a prefix to its names."""
+    while True:
+        inner = getattr(model, '_orig_mod', None)  # torch.compile's
+        if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            inner = model.module
+        if not isinstance(inner, nn.Module):
+            return model
+        model = inner
+
+
+def _part_for(model: nn.Module, weights: OrderedDict[str, Tensor]) -> tuple[OrderedDict[str, Tensor], tuple[str, ...]]:
+    """Return the weights for a model, and the names left over: a backbone alone takes its part of a whole model's."""
+    alone = any(name.startswith(_STEM) for name, _ in model.named_parameters())
+    prefix = _BACKBONE if alone and any(name.startswith(_BACKBONE + _STEM) for name in weights) else ''
+    part = _below(prefix, weights)
+    return part, tuple(name for name in weights if not name.startswith(prefix))
+
+
+def _below(prefix: str, weights: OrderedDict[str, Tensor]) -> OrderedDict[str, Tensor]:
+    """Return the weights below a prefix, without it, and what their state dict notes of the modules there.
+
+    Modules go by it: without a version they take what they are given for that of an old release, and rename it.
+    """
+    part = OrderedDict((name[len(prefix) :], value) for name, value in weights.items() if name.startswith(prefix))
+    noted = {f'{name}.': entry for name, entry in getattr(weights, '_metadata', {}).items()}
+    part._metadata = OrderedDict(  # type: ignore[attr-defined]
+        (name[len(prefix) :].removesuffix('.'), entry) for name, entry in noted.items() if name.startswith(prefix)
+    )
+    return part
 
 
 def _check_gate(model: nn.Module, checkpoint: Checkpoint) -> None:
@@ -218,21 +265,27 @@ def _check_gate(model: nn.Module, checkpoint: Checkpoint) -> None:
             raise MisfitError(gate_error(checkpoint.given, trained))
 
 
-def _other_classes(fit: Fit) -> tuple[str, ...]:
-    """Return the names of last layers that differ in their outputs alone, outside backbone and neck."""
-    return tuple(
+def _new_parts(model: nn.Module, fit: Fit) -> tuple[str, ...]:
+    """Return what fine-tuning may leave as it was initialised: the last layers and the parts that :func:`load` names.
+
+    A backbone is none of them, wherever in a model a MogaNet is; and where nothing is filled, nothing is new.
+    """
+    names = {name for name in model.state_dict() if not name.endswith('num_batches_tracked')}
+    filled = {name.partition('.')[0] for name in names - set(fit.missing)}
+    if not filled:
+        return ()
+    backbones = (_BACKBONE, *{name.partition(_STEM)[0] for name in names if _STEM in name})
+    last = [
         name
         for name, given, own in fit.reshaped
-        if not name.startswith((_BACKBONE, 'neck.')) and given[1:] == own[1:] and len(given) == len(own)
-    )
-
-
-def _absent_parts(model: nn.Module, fit: Fit) -> tuple[str, ...]:
-    """Return the missing names of parts, such as ``neck``, all of whose parameters and buffers are missing."""
-    present = {name.partition('.')[0] for name in set(model.state_dict()) - set(fit.missing)} | {'backbone'}
-    return tuple(name for name in fit.missing if name.partition('.')[0] not in present)
+        if not name.startswith((*backbones, 'neck.')) and given[1:] == own[1:] and len(given) == len(own)
+    ]
+    absent = [
+        name for name in fit.missing if name.partition('.')[0] not in filled and not name.startswith(backbones)
+    ]
+    return (*last, *absent)
 
 
 def _is_filled(report: LoadReport) -> bool:
-    left = {*report.fit.missing, *(name for name, *_ in report.fit.reshaped)}
+    left = {*report.fit.missing, *report.fit.surplus, *(name for name, *_ in report.fit.reshaped)}
     return left <= set(report.new)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from ..completeness import note_source, source_of
 from .checkpoint import SCHEME, open_checkpoint
 
 
@@ -32,7 +33,8 @@ def load_for_mmengine(filename: str, map_location: Any = None, logger: Any = Non
     if isinstance(map_location, (str, torch.device)) and str(map_location) != 'cpu':
         weights = checkpoint['state_dict']
         for name, tensor in weights.items():
-            moved = tensor.to(map_location)
-            moved.__dict__.update(tensor.__dict__)  # where it came from
-            weights[name] = moved
+            weights[name] = tensor.to(map_location)
+            source = source_of(tensor)
+            if source is not None:
+                note_source(weights[name], source)
     return checkpoint

@@ -88,6 +88,12 @@ def find(name: str) -> Released:
     raise KeyError(f'no released model is called {name!r}; {_offer(name, zoo.names(), zoo)}')
 
 
+def is_known(name: str) -> bool:
+    """Whether a released file, or a row, is called so."""
+    zoo = _zoo()
+    return name in zoo.configs or name in zoo.names()
+
+
 def by_file_name(file_name: str) -> Released | None:
     """Return the released file of that file name, or None."""
     return next((file for file in _zoo().files.values() if file.file_name == file_name), None)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
-from ..completeness import SOURCE, Fit, compare, gate_error, gate_mode_of, partial_is_allowed
+from ..completeness import Fit, compare, gate_error, gate_mode_of, partial_is_allowed, source_of, surplus_of
 
 # Where the toolboxes' models keep their backbone.
 _BACKBONE = 'backbone.'
@@ -25,12 +26,14 @@ def check_filling(
         metadata: what the state dict notes of this module.
 
     Raises:
-        ValueError: something would stay as it was initialised, has another shape, or was trained as another function.
+        ValueError: something would stay as it was initialised, has another shape, is of a larger backbone, or was
+            trained as another function.
     """
     if not prefix:
         _take_backbone(state_dict)
     given = {name[len(prefix) :]: value for name, value in state_dict.items() if name.startswith(prefix)}
     fit = compare(backbone.state_dict(), given)
+    fit = replace(fit, surplus=surplus_of(backbone, fit.unexpected))
     if not fit.complete and not partial_is_allowed():
         raise ValueError(_misfit(fit, prefix, state_dict))
     twice, said = gate_mode_of(given, metadata)
@@ -72,8 +75,8 @@ def check_origin(state_dict: dict[str, Any], prefix: str, metadata: dict[str, An
 
 
 def _take_backbone(state_dict: dict[str, Any]) -> None:
-    first = next(iter(state_dict.values()), None)
-    if getattr(first, SOURCE, None) is None or not any(name.startswith(_BACKBONE) for name in state_dict):
+    read_by_us = any(source_of(value) for value in state_dict.values() if isinstance(value, Tensor))
+    if not read_by_us or not any(name.startswith(_BACKBONE) for name in state_dict):
         return
     for name in list(state_dict):
         value = state_dict.pop(name)

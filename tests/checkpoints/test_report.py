@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,58 +12,16 @@ from torch import Tensor, nn
 from moganet import MogaNet
 from moganet.checkpoints import MisfitError, load, open_checkpoint
 from moganet.checkpoints.errors import CheckpointError, ForeignModelError
-from moganet.completeness import SOURCE
+from moganet.completeness import source_of
 
-NARROW = dict(embed_dims=(8, 8, 8, 8), depths=(1, 1, 1, 1), ffn_ratios=(2, 2, 2, 2))
-
-
-class Head(nn.Module):
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.fc = nn.Linear(8, classes)
-
-
-class Classifier(nn.Module):
-    """A toolbox's classifier, as far as names go."""
-
-    def __init__(self, classes: int = 5, **changes: Any) -> None:
-        super().__init__()
-        self.backbone = MogaNet(**{'arch': NARROW, **changes})
-        self.head = Head(classes)
-
-
-class Detector(nn.Module):
-    """A toolbox's detector, as far as names go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.backbone = MogaNet(NARROW)
-        self.neck = nn.Conv2d(8, 8, 1)
-        self.bbox_head = nn.Conv2d(8, 4, 1)
-
-
-def _weights(model: nn.Module) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in model.state_dict().items()}
-
-
-def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    return one.keys() == other.keys() and all(torch.equal(value, other[name]) for name, value in one.items())
-
-
-def _timm(model: Classifier, **more: Any) -> dict[str, Any]:
-    """The file that timm's training writes of a classifier, its average a half of the weights."""
-    raw = OrderedDict()
-    for name, value in model.state_dict().items():
-        raw['module.' + name.replace('backbone.', '').replace('head.fc.', 'head.')] = value.clone()
-    average = OrderedDict((name, value / 2 if value.is_floating_point() else value) for name, value in raw.items())
-    return {'arch': 'moganet', 'epoch': 3, 'state_dict': raw, 'state_dict_ema': average, **more}
+from .models import NARROW, Classifier, Detector, copied, equal, timm_data
 
 
 @pytest.fixture
 def timm_file(tmp_path: Path) -> Path:
     torch.manual_seed(1)
     path = tmp_path / 'file.pth.tar'
-    torch.save(_timm(Classifier()), path)
+    torch.save(timm_data(Classifier()), path)
     return path
 
 
@@ -73,7 +29,7 @@ def test_a_classifier_is_filled_and_the_screen_says_by_what(timm_file: Path) -> 
     model = Classifier()
     report = load(model, timm_file)
     opened = report.checkpoint
-    assert _same(_weights(model), {**opened.weights.state_dict}) and report.fit.complete
+    assert equal(copied(model), {**opened.weights.state_dict}) and report.fit.complete
     text = str(report)
     total = len(model.state_dict())
     for line in (
@@ -106,7 +62,7 @@ def test_a_backbone_alone_takes_its_part(timm_file: Path) -> None:
 @pytest.mark.parametrize('damage', ['missing', 'reshaped', 'another task', 'another variant'])
 def test_what_does_not_fill_the_model_is_refused_and_changes_nothing(damage: str, tmp_path: Path) -> None:
     model: nn.Module = Classifier()
-    data = _timm(Classifier())
+    data = timm_data(Classifier())
     if damage == 'missing':
         for weights in (data['state_dict'], data['state_dict_ema']):
             del weights['module.norm2.weight']
@@ -116,9 +72,9 @@ def test_what_does_not_fill_the_model_is_refused_and_changes_nothing(damage: str
     elif damage == 'another task':
         model = Detector()
     else:
-        data = _timm(Classifier(arch={**NARROW, 'embed_dims': (8, 8, 16, 8)}))
+        data = timm_data(Classifier(arch={**NARROW, 'embed_dims': (8, 8, 16, 8)}))
     torch.save(data, tmp_path / 'a.pth')
-    before = _weights(model)
+    before = copied(model)
     told = {
         'missing': r'a.pth does not fill the model: 1 of 201 is missing \(backbone.norm2: 1\).*Likeliest: \(1\)',
         'reshaped': r'1 has another shape \(head.fc.bias: \(3,\) in the file, \(5,\) in the model\)',
@@ -128,11 +84,11 @@ def test_what_does_not_fill_the_model_is_refused_and_changes_nothing(damage: str
     with pytest.raises(MisfitError, match=told) as raised:
         load(model, tmp_path / 'a.pth')
     assert '\n' not in str(raised.value) and 'loaded ' in raised.value.report
-    assert _same(_weights(model), before)
+    assert equal(copied(model), before)
     if damage in ('missing', 'another variant'):  # MMEngine asks for no more than a whole backbone
         with pytest.raises(ValueError, match='do not fill the backbone'):
             load_checkpoint(model, f'moganet://{tmp_path}/a.pth')
-        assert _same(_weights(model), before)
+        assert equal(copied(model), before)
 
 
 def test_what_fits_is_loaded_when_asked_for(timm_file: Path) -> None:
@@ -146,7 +102,7 @@ def test_what_fits_is_loaded_when_asked_for(timm_file: Path) -> None:
 
 def test_fine_tuning_leaves_new_classes_and_new_parts(timm_file: Path) -> None:
     few = Classifier(classes=2)
-    before = _weights(few)
+    before = copied(few)
     report = load(few, timm_file, new_parts=True)
     assert report.new == ('head.fc.weight', 'head.fc.bias')
     assert 'new         2 (head.fc: 2), as initialised: the file has 5 classes' in str(report)
@@ -169,25 +125,25 @@ def test_another_gate_is_refused_by_every_door(tmp_path: Path) -> None:
     trained = Classifier(gate_act_twice=True)
     torch.save({'state_dict': trained.state_dict(), 'meta': {'gate_act_twice': True}}, tmp_path / 'a.pth')
     model = Classifier()
-    before = _weights(model)
+    before = copied(model)
     for door in (load, lambda model, path: load_checkpoint(model, f'moganet://{path}')):
         with pytest.raises(ValueError, match='activated twice.*set model.backbone.gate_act_twice=True'):
             door(model, tmp_path / 'a.pth')
-    assert _same(_weights(model), before)
+    assert equal(copied(model), before)
     same = Classifier(gate_act_twice=True)
     assert 'gate        activated twice, by' in str(load(same, tmp_path / 'a.pth'))
-    assert _same(_weights(same), _weights(trained))
+    assert equal(copied(same), copied(trained))
 
 
 def test_mmengine_reads_by_the_scheme(timm_file: Path) -> None:
     model, other = Classifier(), Classifier()
     load_checkpoint(model, f'moganet://{timm_file}', map_location='cpu')
     load(other, timm_file)
-    assert _same(_weights(model), _weights(other))
+    assert equal(copied(model), copied(other))
     for prefix in ({}, {'prefix': 'backbone.'}):
         backbone = MogaNet(NARROW, init_cfg=dict(type='Pretrained', checkpoint=f'moganet://{timm_file}', **prefix))
         backbone.init_weights()
-        assert _same(_weights(backbone), _weights(other.backbone))
+        assert equal(copied(backbone), copied(other.backbone))
 
 
 def test_a_training_file_keeps_what_resuming_needs(tmp_path: Path) -> None:
@@ -201,8 +157,8 @@ def test_a_training_file_keeps_what_resuming_needs(tmp_path: Path) -> None:
     given = open_checkpoint(tmp_path / 'iter_7.pth').for_mmengine()
     assert given['meta']['iter'] == 7 and {'optimizer', 'message_hub'} <= set(given)
     assert list(given['state_dict']) == list(data['state_dict'])
-    source = getattr(given['state_dict']['head.fc.bias'], SOURCE)
-    assert source.gate_act_twice is False and source.name.endswith('iter_7.pth')
+    source = source_of(given['state_dict']['head.fc.bias'])
+    assert source is not None and source.gate_act_twice is False and source.name.endswith('iter_7.pth')
 
 
 def test_other_models_are_read_as_they_are(tmp_path: Path) -> None:
@@ -210,7 +166,7 @@ def test_other_models_are_read_as_they_are(tmp_path: Path) -> None:
     given = nn.Sequential(nn.Linear(2, 2))
     torch.save({'state_dict': {f'module.{name}': v for name, v in given.state_dict().items()}}, tmp_path / 'a.pth')
     model = nn.Sequential(nn.Linear(2, 2))
-    assert load(model, tmp_path / 'a.pth').fit.complete and _same(_weights(model), _weights(given))
+    assert load(model, tmp_path / 'a.pth').fit.complete and equal(copied(model), copied(given))
     load_checkpoint(model, f'moganet://{tmp_path}/a.pth', strict=True)
     with pytest.raises(ForeignModelError, match='holds no MogaNet'):
         load(Classifier(), tmp_path / 'a.pth')

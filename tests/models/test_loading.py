@@ -14,7 +14,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 from torch import Tensor, nn
 
 from moganet import MogaNet
-from moganet.completeness import SOURCE, Source, compare, partial
+from moganet.completeness import Source, compare, note_source, partial
 
 NARROW = dict(embed_dims=(8, 8, 8, 8), depths=(1, 1, 1, 1), ffn_ratios=(2, 2, 2, 2))
 
@@ -119,7 +119,7 @@ def test_what_a_tensor_tells_of_its_file_survives_mmengines_ways(
 
     weights = OrderedDict((name, value.clone()) for name, value in _Whole(seed=1).state_dict().items())
     for value in weights.values():
-        setattr(value, SOURCE, Source('given.pth', True))
+        note_source(value, Source('given.pth', True))
     # Looked for by this name in a module where MMEngine finds it.
     monkeypatch.setattr(checkpoint, '_load_checkpoint', lambda *_, **__: {'state_dict': OrderedDict(weights)})
     init_cfg = dict(type='Pretrained', checkpoint='given.pth', **({'prefix': prefix} if prefix else {}))
