@@ -67,18 +67,19 @@ def get_model(
         given = _recommended(name) if pretrained is True else pretrained
         checkpoint = open_checkpoint(given)
         twice = checkpoint.weights.gate_act_twice
-        if twice is not None:
+        if twice is not None and 'backbone' in cfg.model:
             cfg.model.backbone.gate_act_twice = twice
     cfg.merge_from_dict({'model': changes})
-    cfg.model.backbone.init_cfg = None  # the checkpoint has it, or nobody asked for it
+    if 'backbone' in cfg.model:
+        cfg.model.backbone.init_cfg = None  # the checkpoint has it, or nobody asked for it
     scope = cfg.get('default_scope') or 'mmengine'
     import_toolbox(scope)
     check_types(cfg, scope)
     model: Any = build_checked(cfg, scope)  # a Module takes no attribute of another type
     report: LoadReport | None = None
     if checkpoint is not None:
-        report = load(model, checkpoint, strict=strict, new_parts=bool(changes))
-    model.load_report = report
+        report = load(model, checkpoint, strict=strict, new_parts=bool(changes)).without_weights()
+    model.load_report = report  # type: ignore[assignment]
     return model.to(device).eval()
 
 

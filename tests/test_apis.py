@@ -40,6 +40,8 @@ def test_a_model_is_filled_by_name_and_computes_what_the_file_says(
     monkeypatch.setattr(download, 'fetch', lambda url, **_: path)
     model = get_model('moganet-xtiny_in1k', pretrained=True)
     assert model.load_report.fit.complete and not model.training
+    # A model is copied, averaged and pickled with what it has, and the file is no part of it.
+    assert not model.load_report.checkpoint.data and not model.load_report.checkpoint.weights.state_dict
     bare = moganet.MogaNet('xtiny').eval()
     weights = torch.load(path)['state_dict']
     bare.load_state_dict({name: value for name, value in weights.items() if not name.startswith('head.')})
@@ -82,3 +84,12 @@ def test_wrong_arguments_are_told() -> None:
         get_model('moganet-xtiny_8xb128_in1k', head=dict(num_clases=7))
     with pytest.raises(KeyError, match='no file was released'):
         get_model('cascade-mask-rcnn_moganet-l_fpn_giou-4conv1fc-ms-crop-3x_coco', pretrained=True)
+
+
+def test_a_model_need_not_have_a_backbone(tmp_path: Path) -> None:
+    config = tmp_path / 'head.py'
+    head = "dict(type='LinearClsHead', num_classes=3, in_channels=8)"
+    config.write_text(f"default_scope = 'mmpretrain'\nmodel = {head}\n")
+    assert get_model(str(config)).fc.weight.shape == (3, 8)
+    with pytest.raises(MisfitError, match='2 of 2 are missing'):
+        get_model(str(config), pretrained=_timm(tmp_path / 'a.pth'))

@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from .. import compat
-from ..checkpoints import open_checkpoint
+from ..checkpoints import holds_moganet, open_checkpoint
 from ..evaluation.metrics import DumpSegResults
 from .amp_option import apply_amp, mend_amp_on_cpu
 from .config_file import read_checked
@@ -247,7 +247,7 @@ def _resume(cfg: Any, resume: str | None, model: nn.Module) -> list[str]:
     if path is None:
         weights = f' from the weights of {cfg.load_from}' if cfg.get('load_from') else ''
         return [f'--resume: {cfg.work_dir} has no checkpoint yet, so training starts at the beginning{weights}']
-    checkpoint = open_checkpoint(path)
+    checkpoint = open_checkpoint(path, foreign=not holds_moganet(model))
     check_resumable(checkpoint.data, path)
     cfg.load_from, _ = fill(model, checkpoint)
     return [f'resuming from {path}']

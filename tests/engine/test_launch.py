@@ -156,6 +156,22 @@ def test_resume_of_the_config_is_that_of_the_option(config: str, workplace: Path
         prepare_training(TrainOptions(config, cfg_options={'resume': True, 'load_from': 'weights.pth'}))
 
 
+def test_models_of_others_are_resumed_too(config: str, workplace: Path) -> None:
+    from mmengine.config import Config
+    from mmengine.registry import MODELS
+
+    others = CONFIG.replace("dict(type='MogaNet', arch=narrow, norm_cfg=dict(type='SyncBN'))", "dict(type='LeNet5')")
+    others = others.replace('in_channels=8', 'in_channels=84').replace('neck=', 'neck=None or ')
+    (workplace / 'lenet.py').write_text(others)
+    model = MODELS.build(Config.fromfile('lenet.py').model, default_args={'_scope_': 'mmpretrain'})
+    state = {'state_dict': model.state_dict(), 'meta': {}, 'optimizer': {}, 'message_hub': {}}
+    torch.save(state, 'iter_3.pth')
+    plan = prepare_training(TrainOptions('lenet.py', resume='iter_3.pth'))
+    assert plan.cfg.resume is True and plan.cfg.load_from == f'moganet://{workplace}/iter_3.pth'
+    with pytest.raises(ValueError, match='iter_3.pth holds no MogaNet'):
+        prepare_training(TrainOptions(config, resume='iter_3.pth'))
+
+
 def test_home_is_spelled_out_before_it_is_looked_into(
     config: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
