@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from . import cache
 from .container import Container, container_of
-from .errors import NotACheckpointError, TornFileError
+from .errors import CheckpointError, NotACheckpointError, TornFileError
 from .hashing import check_sha256, sha256_and_damage
 from .legacy_check import check_legacy
 from .pickle_check import inspect
@@ -86,6 +87,8 @@ def _existing(path: Path) -> Path:
         raise NotACheckpointError(f'{path} is a folder; give the checkpoint file in it')
     if not path.is_file():
         raise FileNotFoundError(f'there is no file {path}')
+    if not os.access(path, os.R_OK):
+        raise CheckpointError(f'{path} may not be read by this user; have its owner run `chmod a+r` on it')
     return path
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import nn
 
-from ..checkpoints import SCHEME, Checkpoint, LoadReport, load
+from ..checkpoints import SCHEME, Checkpoint, LoadReport, load, open_checkpoint
 from ..models import MogaNet
+
+# What of the form NAME://PLACE is ours to find.
+_SCHEMES = ('http', 'https', 'file', SCHEME.partition(':')[0])
 
 
 def fill(model: nn.Module, given: str | Checkpoint, *, new_parts: bool = False) -> tuple[str, LoadReport]:
@@ -28,42 +30,64 @@ def fill(model: nn.Module, given: str | Checkpoint, *, new_parts: bool = False) 
             the model.
     """
     report = load(model, given, new_parts=new_parts)
-    return address(report), report
+    return address(report.checkpoint), report
 
 
-def address(report: LoadReport) -> str:
+def address(checkpoint: Checkpoint) -> str:
     """Return what MMEngine's loader is to be given for a checkpoint: its absolute path, behind our scheme."""
-    return SCHEME + str(Path(report.checkpoint.path).resolve())
+    return SCHEME + str(checkpoint.path.resolve())
 
 
 def fill_pretrained(cfg: Any, model: nn.Module) -> list[str]:
-    """Fill each MogaNet whose ``init_cfg`` names a checkpoint, and rewrite that name for the Runner; return reports.
+    """Fill what an ``init_cfg`` names a checkpoint for, and rewrite that name for the Runner; return reports.
 
-    MMEngine warns of missing keys only, and a wrong ``prefix`` then trains from random weights. The prefix is not
-    needed with our reader, which tells a whole model's file from a backbone's.
+    MMEngine warns of missing keys only, and a wrong ``prefix`` then trains from random weights. For a MogaNet it is not
+    needed with our reader, which tells a whole model's file from a backbone's. Files for other parts are read safely;
+    what of them fits, MMEngine sees to. What MMEngine has a scheme of its own for, such as ``torchvision://``, is left
+    to it.
+
+    Raises:
+        ValueError, KeyError, FileNotFoundError: as :func:`fill`.
     """
-    reports = {}
+    reports, addresses = {}, {}
     for module in model.modules():
-        init_cfg = getattr(module, 'init_cfg', None)
-        if not isinstance(module, MogaNet) or not isinstance(init_cfg, dict) or init_cfg.get('type') != 'Pretrained':
-            continue
-        given = str(init_cfg.get('checkpoint') or '')
-        reports[given] = load(module, given)
-    for init_cfg in _init_cfgs(cfg.get('model')):
-        if init_cfg.get('checkpoint') in reports:
-            init_cfg.pop('prefix', None)
-            init_cfg['checkpoint'] = address(reports[init_cfg['checkpoint']])
+        for init_cfg in _pretrained(getattr(module, 'init_cfg', None)):
+            given = str(init_cfg.get('checkpoint') or '')
+            if _is_mmengines(given):
+                continue
+            whole = any(isinstance(part, MogaNet) for part in module.modules()) and not init_cfg.get('prefix')
+            if isinstance(module, MogaNet) or whole:
+                reports[given] = load(module, given, new_parts=not isinstance(module, MogaNet))
+                addresses[given] = address(reports[given].checkpoint)
+            else:
+                addresses[given] = address(open_checkpoint(given, foreign=True))
+    _rewrite(cfg.get('model'), addresses)
     return [str(report) for report in reports.values()]
 
 
-def _init_cfgs(part: Any) -> Iterator[Any]:
-    """Yield the ``init_cfg`` of each MogaNet that a config describes."""
+def _pretrained(init_cfg: Any) -> Iterator[Any]:
+    """Yield the parts of an ``init_cfg`` that name a checkpoint: itself, or some of its list."""
+    for part in init_cfg if isinstance(init_cfg, (list, tuple)) else (init_cfg,):
+        kind = part.get('type') if isinstance(part, dict) else None
+        if getattr(kind, '__name__', str(kind)).rpartition('.')[2] in ('Pretrained', 'PretrainedInit'):
+            yield part
+
+
+def _is_mmengines(given: str) -> bool:
+    """Whether MMEngine has a scheme for it, or is said to, and we have none."""
+    scheme, found, _ = given.partition('://')
+    return bool(found) and scheme.lower() not in _SCHEMES
+
+
+def _rewrite(part: Any, addresses: Mapping[str, str]) -> None:
+    """Put addresses in the place of the names in a config's model."""
     if isinstance(part, dict):
-        init_cfg = part.get('init_cfg')
-        if 'MogaNet' in str(part.get('type')) and isinstance(init_cfg, dict):
-            yield init_cfg
-        for value in part.values():
-            yield from _init_cfgs(value)
-    elif isinstance(part, (list, tuple)):
-        for value in part:
-            yield from _init_cfgs(value)
+        for init_cfg in _pretrained(part.get('init_cfg')):
+            if init_cfg.get('checkpoint') in addresses:
+                init_cfg['checkpoint'] = addresses[init_cfg['checkpoint']]
+                if 'MogaNet' in str(part.get('type')):
+                    init_cfg.pop('prefix', None)
+        if part.get('pretrained') in addresses:  # mmpretrain's word for it
+            part['pretrained'] = addresses[part['pretrained']]
+    for value in part.values() if isinstance(part, dict) else part if isinstance(part, (list, tuple)) else ():
+        _rewrite(value, addresses)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -14,7 +15,13 @@ import pytest
 import torch
 
 from moganet.checkpoints import cache, hashing, reader, torch_load
-from moganet.checkpoints.errors import HashMismatchError, NotACheckpointError, TornFileError, UnsafeFileError
+from moganet.checkpoints.errors import (
+    CheckpointError,
+    HashMismatchError,
+    NotACheckpointError,
+    TornFileError,
+    UnsafeFileError,
+)
 from moganet.checkpoints.reader import read
 
 from . import files
@@ -201,3 +208,11 @@ def test_importing_is_cheap() -> None:
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ('[]\n', '')
+
+
+def test_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests may be run by root, who may read everything."""
+    path = files.write(tmp_path / 'a.pth', 'zip')
+    monkeypatch.setattr(os, 'access', lambda place, mode: mode != os.R_OK)
+    with pytest.raises(CheckpointError, match='may not be read by this user'):
+        read(path)
