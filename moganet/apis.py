@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def get_model(
 
     Raises:
         KeyError: nothing is called so, or a key of ``changes`` is unknown; the message names the nearest.
-        ValueError, FileNotFoundError: the checkpoint cannot be had, is damaged, or does not fill the model.
+        ValueError, FileNotFoundError: ``changes`` do not go with the config; or the checkpoint cannot be had, is
+            damaged, or does not fill the model.
     """
     from .engine.config_check import check_types, import_toolbox, require_keys
     from .engine.model_build import build_checked
@@ -69,7 +71,11 @@ def get_model(
         twice = checkpoint.weights.gate_act_twice
         if twice is not None and 'backbone' in cfg.model:
             cfg.model.backbone.gate_act_twice = twice
-    cfg.merge_from_dict({'model': changes})
+    try:
+        cfg.merge_from_dict({'model': copy.deepcopy(changes)})  # it takes `_delete_` out of what it is given
+    except (KeyError, TypeError, AttributeError, AssertionError, IndexError, ValueError) as error:
+        reason = error.args[0] if error.args else error
+        raise ValueError(f'{", ".join(changes)} cannot be merged into the model of {name}: {reason}') from error
     if 'backbone' in cfg.model:
         cfg.model.backbone.init_cfg = None  # the checkpoint has it, or nobody asked for it
     scope = cfg.get('default_scope') or 'mmengine'

@@ -79,9 +79,18 @@ def test_other_classes_keep_a_new_head(tmp_path: Path) -> None:
         get_model('moganet-xtiny_8xb128_in1k', pretrained=_timm(tmp_path / 'b.pth', classes=7))
 
 
+def test_changes_are_the_callers() -> None:
+    narrow = dict(_delete_=True, embed_dims=(8, 8, 8, 8), depths=(1, 1, 1, 1), ffn_ratios=(2, 2, 2, 2))
+    for _ in range(2):
+        get_model('moganet-xtiny_8xb128_in1k', backbone=dict(arch=narrow), head=dict(in_channels=8))
+    assert narrow['_delete_'] is True
+
+
 def test_wrong_arguments_are_told() -> None:
     with pytest.raises((KeyError, ValueError), match='num_clases'):
         get_model('moganet-xtiny_8xb128_in1k', head=dict(num_clases=7))
+    with pytest.raises(ValueError, match='backbone cannot be merged into the model of moganet-xtiny.*: arch='):
+        get_model('moganet-xtiny_8xb128_in1k', backbone=dict(arch=dict(depths=(1, 1, 1, 1))))
     with pytest.raises(KeyError, match='no file was released'):
         get_model('cascade-mask-rcnn_moganet-l_fpn_giou-4conv1fc-ms-crop-3x_coco', pretrained=True)
 
