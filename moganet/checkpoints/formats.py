@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from torch import Tensor
@@ -15,7 +15,7 @@ from .envelope import Dropped, Envelope, open_envelope
 from .errors import CheckpointError
 from .gate import KEY, flag, gate_mode
 from .naming import Rename, renamed, renamed_metadata, renaming, without_useless
-from .origin import Evidence, Released, origin_of, task_of
+from .origin import Evidence, Origin, Released, origin_of, task_of
 from .shapes import num_classes_of, precision_of, variant_of
 from .wrappers import Unwrapped, unwrap
 
@@ -96,33 +96,53 @@ def recognise(
         raise CheckpointError(
             f"{name}'s raw weights cannot be told from its ema_* buffers: {copies.spoilt}; take the moving average"
         )
-    found, first, second = copies.found, copies.first, copies.second
-
     config = read_config_text(envelope.meta)
     metadata = _metadata(envelope.weights, copies)
     own = flag(envelope.meta, KEY, name)
     of_state_dict = flag(metadata.get('backbone', {}), KEY, name)
-    evidence = Evidence(
+    evidence = _evidence(envelope, copies, config, noted=own is not None or of_state_dict is not None)
+    origin = origin_of(evidence, released, name)
+    gate = gate_mode(own, of_state_dict, config, released, origin, gate_act_twice, name)
+    ema = copies.first_is_ema
+    if ema is None:
+        ema = _told_ema(envelope.meta, config, released, name)
+    if copies.second is not None and ema != _wants_ema(prefer, released):
+        copies, ema = replace(copies, first=copies.second, second=copies.first), not ema
+    _attach(metadata, copies)
+    return _weights(file_name, envelope, copies, origin, gate, ema)
+
+
+def _evidence(envelope: Envelope, copies: _Copies, config: ConfigText, noted: bool) -> Evidence:
+    """Collect what a file shows of its origin; ``noted`` says that it carries the mode of the gate."""
+    return Evidence(
         names=copies.names,
-        home=found.home,
+        home=copies.found.home,
         task=copies.task,
         keys=envelope.keys,
         meta=envelope.meta,
         config=config,
-        ours=config.ours or own is not None or of_state_dict is not None,
+        ours=config.ours or noted,
         flat_ema=copies.flat,
     )
-    origin = origin_of(evidence, released, name)
-    gate, source = gate_mode(own, of_state_dict, config, released, origin, gate_act_twice, name)
 
-    ema = copies.first_is_ema
-    if ema is None:
-        ema = _told_ema(envelope.meta, config, released, name)
-    if second is not None and ema != _wants_ema(prefer, released):
-        first, second, ema = second, first, not ema
-    for copy in (first, second):
+
+def _attach(metadata: OrderedDict[str, dict[str, Any]], copies: _Copies) -> None:
+    """Give either copy the metadata of the modules, as torch does."""
+    for copy in (copies.first, copies.second):
         if copy is not None and metadata:
             copy._metadata = metadata  # type: ignore[attr-defined]
+
+
+def _weights(
+    file_name: str,
+    envelope: Envelope,
+    copies: _Copies,
+    origin: Origin,
+    gate: tuple[bool | None, str],
+    ema: bool | None,
+) -> Weights:
+    """Put together what was found; the first of the copies is the chosen one."""
+    found, first = copies.found, copies.first
     alone = copies.task is None and found.home and all(key.startswith(found.home) for key in copies.names)
     return Weights(
         file_name=file_name,
@@ -130,9 +150,9 @@ def recognise(
         generation=origin.generation,
         state_dict=first,
         ema=ema,
-        alternative=second,
-        gate_act_twice=gate,
-        gate_source=source,
+        alternative=copies.second,
+        gate_act_twice=gate[0],
+        gate_source=gate[1],
         variant=variant_of(first),
         task=copies.task,
         num_classes=num_classes_of(first, copies.task),
