@@ -93,6 +93,12 @@ def remember_url(url: str, sha256: str) -> None:
     _update('urls', url, sha256)
 
 
+def forget_url(url: str) -> None:
+    """Forget which sha256 the file of a URL had."""
+    if url_sha256(url) is not None:
+        _update('urls', url, None)
+
+
 def _stamp(stat: os.stat_result) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_dev]
 
@@ -113,7 +119,7 @@ def _read() -> dict[str, dict[str, Any]]:
 
 
 def _update(table: str, key: str, value: object) -> None:
-    """Set an entry of the index; give up in silence where it cannot be written."""
+    """Set an entry of the index, or remove it (None); give up in silence where it cannot be written."""
     from filelock import FileLock  # comes with torch
 
     folder = cache_dir()
@@ -124,7 +130,8 @@ def _update(table: str, key: str, value: object) -> None:
         with FileLock(folder / f'{INDEX}.lock', timeout=_LOCK_S):
             index = _read()
             index[table].pop(key, None)
-            index[table][key] = value
+            if value is not None:
+                index[table][key] = value
             index['files'] = dict(list(index['files'].items())[-_MANY:])
             _write(folder / INDEX, json.dumps(index, indent=1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,14 +10,17 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..completeness import Source, note_source
 from ..names import missing_file
 from .envelope import AVERAGED
-from .errors import ForeignModelError
+from .errors import CheckpointError, ForeignModelError, HashMismatchError
 
 if TYPE_CHECKING:
     from .formats import Weights
+    from .reader import Contents
     from .zoo import Released
 
 # What MMEngine's CheckpointLoader knows us by; what follows is a path, a URL or a name.
 SCHEME = 'moganet://'
+# Entries whose tensors a Runner that resumes goes on to use as they are.
+_KEPT_BY_A_TRAINING = ('optimizer', 'param_schedulers', 'message_hub')
 _FILE_ENDINGS = ('.pth', '.pt', '.tar', '.bin', '.safetensors', '.ckpt')
 
 
@@ -46,9 +50,13 @@ class Checkpoint:
         """Return what MMEngine takes for a checkpoint: all that the file holds, its weights renamed.
 
         Of two copies the other one is left out, unless it is where MMEngine has it: it has the names of its writer.
+
+        A model copies its weights. An optimizer keeps the tensors that it is given, which are views of the file, and a
+        training may save under the name that it resumed from, in place; so what a training keeps is copied here.
         """
         whole = self.data if 'state_dict' in self.data else {}
         kept = {key: value for key, value in whole.items() if key not in AVERAGED}
+        kept.update((key, copy.deepcopy(kept[key])) for key in _KEPT_BY_A_TRAINING if key in kept)
         return {**kept, 'meta': dict(self.weights.meta), 'state_dict': self.weights.state_dict}
 
 
@@ -81,11 +89,11 @@ def open_checkpoint(
             MogaNet.
     """
     from .formats import as_they_are, recognise
-    from .reader import read
 
     text = str(given).removeprefix(SCHEME)
-    path, released = locate(text, sha256=sha256, progress=progress)
-    contents = read(path, sha256=sha256, unsafe=unsafe)
+    whole = sha256 if sha256 and len(sha256) == 64 else None  # the reader checks the first digits of one
+    path, released = locate(text, sha256=whole, progress=progress)
+    contents = _read(path, released.url if released else text, sha256, unsafe)
     try:
         weights = recognise(contents.data, path.name, released, prefer=prefer, gate_act_twice=gate_act_twice)
     except ForeignModelError:
@@ -98,6 +106,24 @@ def open_checkpoint(
         note_source(tensor, source)
     note = released.note if released else ''
     return Checkpoint(text, path, contents.sha256, contents.container, contents.data, weights, note)
+
+
+def _read(path: Path, url: str, sha256: str | None, unsafe: bool) -> Contents:
+    """Read a file; where one that was fetched is refused, say how to have it fetched again, and allow it."""
+    from . import cache
+    from .reader import read
+
+    try:
+        return read(path, sha256=sha256, unsafe=unsafe)
+    except CheckpointError as error:
+        if '://' not in url or cache.cache_dir() not in path.parents:
+            raise
+        if not isinstance(error, HashMismatchError):
+            # Its hash was recorded as the URL's when it was first used, and would have a good file refused.
+            cache.forget_url(url)
+        raise type(error)(
+            f'{error}. This is the copy in the cache of {url}: delete {path} and it is fetched again'
+        ) from error
 
 
 def locate(given: str, *, sha256: str | None = None, progress: bool = True) -> tuple[Path, Released | None]:
