@@ -12,7 +12,7 @@ from .errors import CheckpointError
 from .formats import Dropped, Weights
 from .gate import KEY
 
-TARGETS = ('mmpretrain', 'backbone')
+TARGETS = ('model', 'mmpretrain', 'backbone')
 _HOME = 'backbone.'
 
 
@@ -21,7 +21,8 @@ def convert(weights: Weights, to: str, gate_act_twice: bool | None = None) -> di
 
     Args:
         weights: as :func:`~.formats.recognise` returns them; the copy in ``state_dict`` is converted.
-        to: ``mmpretrain``, a whole classifier, or ``backbone``, MogaNet alone, under its own names, for
+        to: ``model``, the whole model under the names that its toolbox has today, whichever it is; ``mmpretrain``, the
+            same, of a classifier alone; or ``backbone``, MogaNet alone, under its own names, for
             ``init_cfg=dict(type='Pretrained', checkpoint=...)`` of any toolbox.
         gate_act_twice: whether the model applies the gate's activation twice, where nothing else says it.
 
@@ -46,11 +47,16 @@ def convert(weights: Weights, to: str, gate_act_twice: bool | None = None) -> di
         state = _below_home(weights.state_dict)
         metadata = {key.removeprefix('.'): value for key, value in _below('backbone', metadata).items()}
     else:
-        classes = _classes(weights.meta)
-        if classes is not None:
-            meta['dataset_meta'] = {'classes': classes}
+        named = _dataset_meta(weights.meta)
+        if named:
+            meta['dataset_meta'] = named
     state._metadata = OrderedDict(metadata)  # type: ignore[attr-defined]
     return {'meta': meta, 'state_dict': state}
+
+
+def is_backbone_alone(weights: Weights) -> bool:
+    """Whether there is nothing but a backbone."""
+    return all(name.startswith(_HOME) for name in weights.state_dict)
 
 
 def left_out(weights: Weights, to: str) -> tuple[Dropped, ...]:
@@ -63,13 +69,17 @@ def left_out(weights: Weights, to: str) -> tuple[Dropped, ...]:
 
 def _check_parts(weights: Weights, to: str, name: str) -> None:
     if weights.task == 'video':
-        raise CheckpointError(f'{name} is a video model, whose translator is no backbone; it cannot become {to!r}')
-    if to != 'mmpretrain' or weights.task == 'classification':
+        raise CheckpointError(f'{name} is a video model, which no toolbox has a place for; it cannot become {to!r}')
+    if to == 'backbone':
         return
-    what = 'a backbone alone' if weights.task is None else f'a {weights.task} model'
-    raise CheckpointError(
-        f"{name} is {what}, without the classifier that 'mmpretrain' needs (head.fc.weight); convert it to 'backbone'"
-    )
+    if is_backbone_alone(weights):
+        raise CheckpointError(f"{name} is a backbone alone, and {to!r} is a whole model; convert it to 'backbone'")
+    if to == 'mmpretrain' and weights.task != 'classification':
+        what = f'a {weights.task} model' if weights.task else 'a model with a head that is not known'
+        raise CheckpointError(
+            f"{name} is {what}, without the classifier that 'mmpretrain' needs (head.fc.weight); convert it "
+            "to 'model', which keeps all its parts, or to 'backbone'"
+        )
 
 
 def _gate(weights: Weights, given: bool | None, name: str) -> bool:
@@ -106,7 +116,9 @@ def _below(module: str, metadata: Mapping[str, dict[str, Any]]) -> dict[str, dic
     }
 
 
-def _classes(meta: Mapping[str, Any]) -> Any:
-    """The names of the classes, where the file has them, as OpenMMLab 1.x or 2.x writes them."""
+def _dataset_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file says of the classes, and of keypoints, under the names of OpenMMLab 2.x; 1.x had two capitals."""
     said = meta.get('dataset_meta')
-    return said.get('classes') if isinstance(said, Mapping) else meta.get('CLASSES')
+    if isinstance(said, Mapping):
+        return dict(said)
+    return {key.lower(): meta[key] for key in ('CLASSES', 'PALETTE') if meta.get(key) is not None}

@@ -15,7 +15,7 @@ from .errors import CheckpointError, NotACheckpointError, TornFileError
 from .hashing import check_sha256, sha256_and_damage
 from .legacy_check import check_legacy
 from .pickle_check import inspect
-from .safetensors_check import check_safetensors
+from .safetensors_check import check_safetensors, meta_of
 from .tensors import check_tensors
 from .torch_load import load
 from .zip_check import Archive, check_storages, check_zip
@@ -129,4 +129,4 @@ def _load_safetensors(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except Exception as error:
         raise NotACheckpointError(f'{path} cannot be read by safetensors ({type(error).__name__}: {error})') from error
-    return {'state_dict': tensors, 'meta': metadata}
+    return {'state_dict': tensors, 'meta': meta_of(metadata)}

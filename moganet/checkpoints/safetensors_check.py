@@ -11,6 +11,8 @@ from .errors import NotACheckpointError, TornFileError
 
 LONGEST_HEADER = 100_000_000  # bytes; the safetensors library has the same bound
 METADATA = '__metadata__'
+# The metadata's values are texts; this one, which names classes and their colours, is JSON.
+DATASET_META = 'dataset_meta'
 _BYTES = {
     **dict.fromkeys(('F64', 'I64'), 8),
     **dict.fromkeys(('F32', 'I32'), 4),
@@ -47,6 +49,15 @@ def check_safetensors(path: Path) -> dict[str, str]:
     if 8 + length + place != size:
         raise TornFileError(f'{path} has {size:,} bytes and should have {8 + length + place:,}; fetch it again')
     return metadata
+
+
+def meta_of(metadata: dict[str, str]) -> dict[str, Any]:
+    """Return the metadata of a header as a checkpoint's ``meta``, with the classes as what they were."""
+    try:
+        named = json.loads(metadata.get(DATASET_META, ''))
+    except (ValueError, RecursionError):
+        return dict(metadata)
+    return {**metadata, DATASET_META: named} if isinstance(named, dict) else dict(metadata)
 
 
 def _parsed(path: Path, text: bytes) -> dict[str, Any]:

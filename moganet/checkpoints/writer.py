@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -9,17 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+
+from .hashing import sha256_of
+from .safetensors_check import DATASET_META
 
 ENDINGS = ('.pth', '.safetensors')
 
 
-def save(checkpoint: Mapping[str, Any], path: str | Path) -> None:
+def save(checkpoint: Mapping[str, Any], path: str | Path, *, with_hash: bool = False) -> Path:
     """Write a checkpoint under a temporary name, and move it into place once it is on the disk.
 
     Args:
         checkpoint: ``state_dict`` and ``meta``; a safetensors file keeps what of ``meta`` is a text, a number or a
-            truth value, as texts.
+            truth value, as texts, and the classes and their colours.
         path: the file, which ends in ``.pth`` or ``.safetensors``. One that is there is replaced.
+        with_hash: put the first eight digits of the file's sha256 into its name, ``NAME-0123abcd.pth``, as OpenMMLab
+            does for released files.
+
+    Returns:
+        Where it is.
 
     Raises:
         ValueError: another ending.
@@ -36,7 +46,9 @@ def save(checkpoint: Mapping[str, Any], path: str | Path) -> None:
             file.flush()
             os.fsync(file.fileno())
             temporary.chmod(0o666 & ~_umask())  # a temporary file is its owner's alone
-            temporary.replace(path)
+            if with_hash:
+                path = path.with_name(f'{path.stem}-{sha256_of(temporary)[:8]}{path.suffix}')
+            return temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -63,7 +75,23 @@ def _safetensors(checkpoint: Mapping[str, Any]) -> bytes:
     from safetensors.torch import save as encoded
 
     meta = {key: str(value) for key, value in checkpoint['meta'].items() if isinstance(value, (str, int, float, bool))}
-    return encoded({name: value.contiguous() for name, value in checkpoint['state_dict'].items()}, metadata=meta)
+    said = checkpoint['meta'].get(DATASET_META) or {}
+    named = {key: said[key] for key in ('classes', 'palette') if key in said}
+    if named:
+        meta[DATASET_META] = json.dumps(named, default=lambda value: value.tolist())  # arrays of numpy
+    return encoded(_apart(checkpoint['state_dict']), metadata=meta)
+
+
+def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Give each tensor memory of its own, which the format asks for; heads may share layers between their levels."""
+    apart: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, value in state.items():
+        own = value.contiguous()
+        memory = own.untyped_storage().data_ptr()
+        apart[name] = own.clone() if memory in seen else own
+        seen.add(memory)
+    return apart
 
 
 def _umask() -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from ..checkpoints.convert import TARGETS
 from .cli import ToolParser
 
+_SAFETENSORS = 'safetensors'
 _MODES = {'once': False, 'twice': True}
 
 
@@ -29,9 +30,37 @@ def convert_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add('checkpoint', metavar='IN', help='a path, a URL, or a name of the zoo')
     add('out', metavar='OUT', help='the file to write: .pth, or .safetensors')
-    to_help = 'mmpretrain: a whole classifier (default); backbone: MogaNet alone, for init_cfg'
-    add('--to', choices=TARGETS, default='mmpretrain', help=to_help)
+    to_help = (
+        'model: all parts, for the toolbox that the model is of (default); mmpretrain: the same, of a classifier '
+        'alone; backbone: MogaNet alone, for init_cfg; safetensors: as model, and OUT has to end so'
+    )
+    add('--to', choices=(*TARGETS, _SAFETENSORS), default='model', help=to_help)
     add('--force', action='store_true', help='replace OUT if it is there')
+    _reading(parser)
+    return parser
+
+
+def target_of(options: argparse.Namespace) -> str:
+    """Return what a command line has a checkpoint converted to; ``safetensors`` says how the whole model is written.
+
+    Raises:
+        ValueError: OUT ends otherwise.
+    """
+    if options.to != _SAFETENSORS:
+        return str(options.to)
+    if not options.out.endswith(f'.{_SAFETENSORS}'):
+        raise ValueError(f'--to safetensors, and OUT is {options.out}; give a name that ends in .safetensors')
+    return 'model'
+
+
+def publish_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``tools/model_converters/publish_model.py``."""
+    purpose = "Write what of a training's checkpoint others need, under a name that has the hash of the file in it."
+    parser = ToolParser(prog='tools/model_converters/publish_model.py', description=purpose)
+    add = parser.add_argument
+    add('checkpoint', metavar='IN', help='a path, a URL, or a name of the zoo')
+    out_help = 'the file to write, .pth or .safetensors: NAME.pth becomes NAME-<first 8 digits of its sha256>.pth'
+    add('out', metavar='OUT', help=out_help)
     _reading(parser)
     return parser
 

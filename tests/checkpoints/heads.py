@@ -34,7 +34,9 @@ def fpn(widths: Sequence[int], outs: int) -> Shapes:
     for index, width in enumerate(widths):
         shapes |= conv(f'neck.lateral_convs.{index}.conv', 256, width, 1)
     for index in range(outs):
-        shapes |= conv(f'neck.fpn_convs.{index}.conv', 256, 256, 3)
+        # The first map beyond the backbone's is made of its last, the others of the one before.
+        into = widths[-1] if index == len(widths) else 256
+        shapes |= conv(f'neck.fpn_convs.{index}.conv', 256, into, 3)
     return shapes
 
 

@@ -86,7 +86,29 @@ def test_classes_go_along() -> None:
     old['meta']['CLASSES'] = ('a', 'b')
     assert convert(recognise(old), 'mmpretrain')['meta']['dataset_meta'] == {'classes': ('a', 'b')}
     new = convert(recognise(writers.mmengine(ours, gate_act_twice=True)), 'mmpretrain')
-    assert new['meta']['dataset_meta'] == {'classes': writers.CLASSES}
+    assert new['meta']['dataset_meta'] == {'classes': writers.CLASSES, 'palette': [(0, 0, 0)]}
+
+
+@pytest.mark.parametrize('code, head, named', [
+    ('mmdet', 'mask-rcnn', ('classes',)), ('mmseg', 'upernet', ('classes', 'palette')), ('mmpose', 'td-hm', ()),
+])
+def test_whole_models_of_the_authors_become_todays(code: str, head: str, named: tuple[str, ...]) -> None:
+    ours = writers.model('custom', head)
+    data = convert(recognise(writers.mmcv1(code, ours), 'x.pth'), 'model')
+    assert same(data['state_dict'], ours)  # pose's head is under head., where the file has keypoint_head.
+    assert tuple(data['meta'].get('dataset_meta', ())) == named
+    assert data['meta']['gate_act_twice'] is False
+    again = recognise(data)
+    assert (again.writer, again.task) == ('moganet', {'mmdet': 'detection', 'mmseg': 'segmentation'}.get(code, 'pose'))
+
+
+def test_a_model_with_a_head_of_somebodys_own_is_whole() -> None:
+    ours = writers.model('custom')
+    own = OrderedDict((name.replace('head.fc.', 'head.mine.'), value) for name, value in ours.items())
+    found = recognise(own, 'mine.pth', gate_act_twice=True)
+    assert found.task is None and same(convert(found, 'model')['state_dict'], own)
+    with pytest.raises(CheckpointError, match="is a model with a head that is not known, .* to 'model'"):
+        convert(found, 'mmpretrain')
 
 
 def _port() -> Weights:
@@ -110,14 +132,16 @@ def test_a_known_gate_cannot_be_another() -> None:
 def test_what_cannot_be() -> None:
     ours = writers.model('custom')
     alone = OrderedDict((name, value) for name, value in ours.items() if name.startswith('backbone.'))
-    with pytest.raises(CheckpointError, match=r"b\.pth is a backbone alone, without the classifier .* to 'backbone'"):
-        convert(recognise(alone, 'b.pth', gate_act_twice=True), 'mmpretrain')
+    for to in ('model', 'mmpretrain'):
+        message = rf"b\.pth is a backbone alone, and '{to}' is a whole model; convert it to 'backbone'"
+        with pytest.raises(CheckpointError, match=message):
+            convert(recognise(alone, 'b.pth', gate_act_twice=True), to)
     dense = recognise(writers.mmcv1('mmdet', writers.model('custom', 'retinanet')))
     with pytest.raises(CheckpointError, match='is a detection model, without the classifier'):
         convert(dense, 'mmpretrain')
     video = recognise(writers.openstl_names(writers.simvp()))
-    for to in ('mmpretrain', 'backbone'):
+    for to in ('model', 'mmpretrain', 'backbone'):
         with pytest.raises(CheckpointError, match='is a video model'):
             convert(video, to)
-    with pytest.raises(ValueError, match="to is 'onnx'; it must be one of mmpretrain, backbone"):
+    with pytest.raises(ValueError, match="to is 'onnx'; it must be one of model, mmpretrain, backbone"):
         convert(recognise(ours), 'onnx')

@@ -60,6 +60,11 @@ def model(arch: str, head: str = 'classifier', start: int = 0, dtype: torch.dtyp
     return filled({**shapes, **HEADS[head](widths)}, start, dtype)
 
 
+def solid(weights: Weights) -> Weights:
+    """The same with memory for every number, as a file has it."""
+    return OrderedDict((name, value.contiguous()) for name, value in weights.items())
+
+
 def is_parameter(name: str) -> bool:
     return not name.endswith(('running_mean', 'running_var', 'num_batches_tracked'))
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import OrderedDict
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.runner import load_checkpoint
 
-from moganet import MogaNet
+from moganet import MogaNet, get_model
 from moganet.checkpoints import load, open_checkpoint
 from moganet.checkpoints import writer as checkpoint_writer
 
-from .tools import TOOLS, call, script
+from ..checkpoints import writers
+from .tools import LEAVES, REPO, TOOLS, call, script, test, train
 
 INSPECT = script(TOOLS / 'misc' / 'inspect_checkpoint.py')
 CONVERT = script(TOOLS / 'model_converters' / 'moganet_to_mm.py')
+PUBLISH = script(TOOLS / 'model_converters' / 'publish_model.py')
 NARROW = dict(embed_dims=(8, 8, 8, 8), depths=(1, 1, 1, 1), ffn_ratios=(2, 2, 2, 2))
 
 
@@ -34,8 +38,13 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MogaNet:
     return model
 
 
-@pytest.mark.parametrize('ending', ['.pth', '.safetensors'])
-@pytest.mark.parametrize('to', ['mmpretrain', 'backbone'])
+@pytest.mark.parametrize(
+    'to, ending',
+    [
+        *((to, ending) for to in ('model', 'mmpretrain', 'backbone') for ending in ('.pth', '.safetensors')),
+        ('safetensors', '.safetensors'),
+    ],
+)
 def test_what_is_converted_is_the_same_and_tells_its_gate(
     to: str, ending: str, given: MogaNet, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -46,7 +55,8 @@ def test_what_is_converted_is_the_same_and_tells_its_gate(
     assert ('left out    2 of head.*' in told) is (to == 'backbone')
     opened = open_checkpoint(out)
     assert opened.weights.gate_act_twice is False and opened.weights.gate_source == 'the meta of the file'
-    assert opened.weights.num_classes == (3 if to == 'mmpretrain' else None)
+    assert opened.weights.num_classes == (None if to == 'backbone' else 3)
+    assert opened.container == ('safetensors' if ending == '.safetensors' else 'zip')
     model = MogaNet(NARROW)
     load(model, out)
     assert all(torch.equal(value, given.state_dict()[name]) for name, value in model.state_dict().items())
@@ -72,6 +82,7 @@ def test_what_cannot_be_converted_is_told(given: MogaNet, capfd: pytest.CaptureF
         (('timm.pth.tar', 'out.pth', '--gate', 'thrice'), "'thrice' is neither once nor twice"),
         (('bare.pth', 'out.pth'), 'a backbone alone'),
         (('bare.pth', 'out.pth', '--to', 'backbone'), '--gate'),
+        (('timm.pth.tar', 'out.pth', '--to', 'safetensors'), 'a name that ends in .safetensors'),
         (('timm.pth.tar', 'out.pth', '--sha256', '0' * 64), '0' * 64),
     ):
         assert call(CONVERT.main, *arguments) == 2
@@ -81,6 +92,64 @@ def test_what_cannot_be_converted_is_told(given: MogaNet, capfd: pytest.CaptureF
     assert call(CONVERT.main, 'bare.pth', 'out.pth', '--to', 'backbone', '--gate', 'twice') == 0
     assert open_checkpoint('out.pth').weights.gate_act_twice is True
     assert call(CONVERT.main, 'timm.pth.tar', 'there.pth', '--force') == 0
+
+
+@pytest.mark.parametrize('code, head', [('mmdet', 'retinanet'), ('mmseg', 'sem-fpn'), ('mmpose', 'td-hm')])
+def test_a_whole_model_of_the_authors_is_converted_whole(
+    code: str, head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ours = writers.solid(writers.model('custom', head))
+    torch.save(writers.mmcv1(code, ours), 'old.pth')
+    assert call(CONVERT.main, 'old.pth', 'new.pth') == 0
+    assert f'({len(ours)} tensors, as model)' in capfd.readouterr().out
+    new = torch.load('new.pth', weights_only=True)
+    assert list(new['state_dict']) == list(ours)
+    assert new['meta'].get('dataset_meta', {}).get('classes') == (None if code == 'mmpose' else writers.CLASSES)
+    assert call(CONVERT.main, 'old.pth', 'none.pth', '--to', 'mmpretrain') == 2
+    assert "convert it to 'model', which keeps all its parts" in capfd.readouterr().err
+
+
+def test_an_averaged_training_is_published(workplace: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What is published is what the run evaluated, without a word of where it ran."""
+    leaf = LEAVES['classification']
+    hooks = "custom_hooks = [dict(type='EMAHook', momentum=0.5)]\n"
+    config = workplace / 'averaged.py'
+    config.write_text(f"_base_ = {str(leaf.config)!r}\n{hooks}work_dir = {str(workplace / 'run')!r}\n")
+    train(config, '--seed', '7', '--cfg-options', *leaf.options)
+    trained = workplace / 'run' / 'epoch_1.pth'
+    capfd.readouterr()
+    for ending in ('.pth', '.safetensors'):
+        assert call(PUBLISH.main, trained, f'mine{ending}') == 0
+        told = capfd.readouterr().out
+        (path,) = workplace.glob(f'mine-*{ending}')
+        for kind in ('optimizer', 'message_hub', 'the raw weights: published: the moving average', 'meta: '):
+            assert f' of {kind}' in told
+        assert f'written     {path.name} (' in told
+        before, after = (float(size) for size in re.findall(r'([\d.]+) MiB', told))
+        assert after < before / 3
+        assert str(workplace).encode() not in path.read_bytes() and str(REPO).encode() not in path.read_bytes()
+    (published,) = workplace.glob('mine-*.pth')
+    averaged = torch.load(trained, weights_only=False)['state_dict']
+    model = get_model(str(config))
+    data = load_checkpoint(model, str(published), map_location='cpu', strict=True)
+    assert len(data['meta']['dataset_meta']['classes']) == 10 and data['meta']['ema'] is True
+    assert all(torch.equal(value, averaged[name]) for name, value in model.state_dict().items())
+    results = [test(config, file, '--cfg-options', *leaf.options).stdout.split('\nresult\n')[1]
+               for file in (trained, *sorted(workplace.glob('mine-*')))]
+    assert results[0] == results[1] == results[2] and leaf.metric in results[0]
+
+
+def test_what_cannot_be_published_is_told(given: MogaNet, capfd: pytest.CaptureFixture[str]) -> None:
+    for arguments, told in (
+        (('timm.pth.tar', 'out.bin'), '.pth or .safetensors'),
+        (('timm.pth.tar', 'none/out.pth'), 'no such folder: none'),
+        (('none.pth', 'out.pth'), 'no such checkpoint: none.pth'),
+    ):
+        assert call(PUBLISH.main, *arguments) == 2
+        line = capfd.readouterr().err.strip()
+        assert told in line and '\n' not in line, line
+    assert not list(Path().glob('out*'))
 
 
 def test_a_file_is_written_whole_or_not_at_all(given: MogaNet, monkeypatch: pytest.MonkeyPatch) -> None:

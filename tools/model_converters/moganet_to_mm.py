@@ -2,6 +2,7 @@
 """Write a checkpoint of any known format under the names that the toolboxes' models have today.
 
     python tools/model_converters/moganet_to_mm.py moganet-tiny_in1k moganet-tiny.pth
+    python tools/model_converters/moganet_to_mm.py retinanet_moganet-t_fpn_1x_coco out.safetensors --to safetensors
     python tools/model_converters/moganet_to_mm.py old.pth.tar backbone.safetensors --to backbone
 
 The mode of the gate goes into the file's ``meta``. Nothing is left out without being told.
@@ -22,7 +23,7 @@ try:
     from moganet.checkpoints.report import as_columns, describe, dropped_lines
     from moganet.checkpoints.writer import check_target, save
     from moganet.engine.cli import run_tool
-    from moganet.engine.cli_checkpoints import convert_parser, reading_options
+    from moganet.engine.cli_checkpoints import convert_parser, reading_options, target_of
 except ImportError as error:
     print(f'error: {error}, in {sys.executable}; `python -m moganet.doctor` tells what to install', file=sys.stderr)
     sys.exit(2)
@@ -34,13 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def prepare() -> Callable[[], None]:
         check_target(options.out, replace=options.force)
+        to = target_of(options)
         checkpoint = open_checkpoint(options.checkpoint, **reading_options(options))
-        converted = convert(checkpoint.weights, options.to, gate_act_twice=options.gate_act_twice)
+        converted = convert(checkpoint.weights, to, gate_act_twice=options.gate_act_twice)
 
         def write() -> None:
             save(converted, options.out)
-            tensors = f'{len(converted["state_dict"])} tensors, as {options.to}'
-            around = dropped_lines(left_out(checkpoint.weights, options.to))
+            tensors = f'{len(converted["state_dict"])} tensors, as {to}'
+            around = dropped_lines(left_out(checkpoint.weights, to))
             print(as_columns([*describe(checkpoint), *around, ('written', f'{options.out} ({tensors})')]))
 
         return write
