@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from .checkpoints import LoadReport, load, open_checkpoint
+from .checkpoints import Checkpoint, LoadReport, load, open_checkpoint
 from .checkpoints.zoo import config_path, find, list_models
 
 __all__ = ['get_config', 'get_model', 'list_models']
@@ -33,7 +33,7 @@ def get_config(name: str) -> Any:
 
 def get_model(
     name: str,
-    pretrained: bool | str | Path = False,
+    pretrained: bool | str | Path | Checkpoint = False,
     *,
     device: str | torch.device = 'cpu',
     strict: bool = True,
@@ -45,7 +45,8 @@ def get_model(
 
     Args:
         name: a row of the zoo, an alias or a released file's name; or the path of a config.
-        pretrained: True for the file that the name stands for, or a path, a URL or a name of the zoo.
+        pretrained: True for the file that the name stands for, or a path, a URL or a name of the zoo, or what
+            :func:`moganet.checkpoints.open_checkpoint` returned.
         device: where the model is to be.
         strict: refuse a checkpoint that does not fill the model; see :func:`moganet.checkpoints.load`.
         **changes: what of ``model`` in the config is to be other, such as ``head=dict(num_classes=10)``. A last layer
@@ -67,7 +68,7 @@ def get_model(
     checkpoint = None
     if pretrained:
         given = _recommended(name) if pretrained is True else pretrained
-        checkpoint = open_checkpoint(given)
+        checkpoint = given if isinstance(given, Checkpoint) else open_checkpoint(given)
         twice = checkpoint.weights.gate_act_twice
         if twice is not None and 'backbone' in cfg.model:
             cfg.model.backbone.gate_act_twice = twice
@@ -85,7 +86,7 @@ def get_model(
     report: LoadReport | None = None
     if checkpoint is not None:
         report = load(model, checkpoint, strict=strict, new_parts=bool(changes)).without_weights()
-    model.load_report = report  # type: ignore[assignment]
+    model.load_report = report
     return model.to(device).eval()
 
 

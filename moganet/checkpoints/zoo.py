@@ -55,11 +55,28 @@ class Released:
 
 
 @dataclass(frozen=True)
+class Row:
+    """A model of the zoo.
+
+    Attributes:
+        name: its config's, without ``.py``.
+        config: the config.
+        parameters: how many its model has.
+        metrics: its results, in per cent; empty where there is none.
+    """
+
+    name: str
+    config: Path
+    parameters: int
+    metrics: Mapping[str, float] = field(hash=False)
+
+
+@dataclass(frozen=True)
 class _Zoo:
-    """What the metafiles below a folder hold: the rows' configs, and released files by each kind of name."""
+    """What the metafiles below a folder hold: the rows, and released files by each kind of name."""
 
     root: Path
-    configs: dict[str, str]
+    rows: dict[str, Row]
     files: dict[str, Released]
     recommended: dict[str, Released]
     aliases: dict[str, Released]
@@ -83,7 +100,7 @@ def find(name: str) -> Released:
     for table in (zoo.files, zoo.recommended, zoo.aliases, zoo.hub):
         if name in table:
             return table[name]
-    if name in zoo.configs:
+    if name in zoo.rows:
         raise KeyError(f'no file was released for {name}, only its config; {_offer(name, zoo.names(), zoo)}')
     raise KeyError(f'no released model is called {name!r}; {_offer(name, zoo.names(), zoo)}')
 
@@ -91,7 +108,7 @@ def find(name: str) -> Released:
 def is_known(name: str) -> bool:
     """Whether a released file, or a row, is called so."""
     zoo = _zoo()
-    return name in zoo.configs or name in zoo.names()
+    return name in zoo.rows or name in zoo.names()
 
 
 def by_file_name(file_name: str) -> Released | None:
@@ -122,7 +139,18 @@ def list_models(pattern: str = '*', pretrained: bool = False) -> list[str]:
         pretrained: only rows that have a released file.
     """
     zoo = _zoo()
-    return fnmatch.filter(zoo.recommended if pretrained else zoo.configs, pattern)
+    return fnmatch.filter(zoo.recommended if pretrained else zoo.rows, pattern)
+
+
+def list_files(pattern: str = '*') -> list[str]:
+    """Return the names of the released files that a pattern fits, as :func:`list_models` does for rows."""
+    return fnmatch.filter(_zoo().files, pattern)
+
+
+def recommended(row: str) -> str | None:
+    """Return the name of the file that a row's results are of, as far as its metafile says; None where it has none."""
+    file = _zoo().recommended.get(row)
+    return file.name if file else None
 
 
 def config_path(name: str) -> Path:
@@ -131,13 +159,22 @@ def config_path(name: str) -> Path:
     Raises:
         KeyError: nothing is called so; the message names the nearest.
     """
+    return find_row(name).config
+
+
+def find_row(name: str) -> Row:
+    """Return a row, which may be given by any name that :func:`find` knows.
+
+    Raises:
+        KeyError: nothing is called so; the message names the nearest.
+    """
     zoo = _zoo()
-    if name in zoo.configs:
-        return zoo.root / 'configs' / zoo.configs[name]
+    if name in zoo.rows:
+        return zoo.rows[name]
     for table in (zoo.files, zoo.aliases, zoo.hub):
         if name in table:
-            return zoo.root / 'configs' / table[name].config
-    known = [*zoo.configs, *zoo.names()]
+            return zoo.rows[table[name].model]
+    known = [*zoo.rows, *zoo.names()]
     raise KeyError(f'no model is called {name!r}; {_offer(name, known, zoo)}')
 
 
@@ -146,7 +183,7 @@ def _offer(name: str, known: list[str], zoo: _Zoo) -> str:
     folded = {word.lower(): word for word in known}
     near = [folded[word] for word in difflib.get_close_matches(name.lower(), folded, n=3)]
     hint = f'the nearest: {", ".join(near)}; ' if near else ''
-    counts = f'{len(zoo.configs)} models, {len(zoo.recommended)} of them with {len(zoo.files)} released files'
+    counts = f'{len(zoo.rows)} models, {len(zoo.recommended)} of them with {len(zoo.files)} released files'
     return f'{hint}there are {counts}; moganet.checkpoints.zoo.list_models() lists them'
 
 
@@ -166,7 +203,8 @@ def _read(root: Path) -> _Zoo:
     for task, models in read_metafiles(root).items():
         for model in models:
             name = model['Name']
-            zoo.configs[name] = model['Config'].removeprefix('configs/')
+            parameters = model['Metadata']['Parameters']
+            zoo.rows[name] = Row(name, root / model['Config'], parameters, metrics_of(model))
             files = _released(task, model)
             for file in files:
                 if file.name in zoo.files:

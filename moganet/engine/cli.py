@@ -22,6 +22,13 @@ _LOCAL_RANKS = ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')
 _MMENGINE_PREFIX = re.compile(r'^class `\w+` in [\w/.]+: ')
 
 
+_CHECKPOINT = 'a path, a URL, or a name of the zoo, such as moganet-tiny_in1k'
+_DOORS = (
+    'load_from=X and model.backbone.init_cfg=dict(type="Pretrained", checkpoint=X), in the config or by --cfg-options, '
+    f'start from a checkpoint: {_CHECKPOINT}; docs/checkpoints.md.'
+)
+
+
 class _CfgOptions(DictAction):
     """MMEngine's KEY=VALUE, with an error for what is none, and with the blanks of a path kept."""
 
@@ -69,15 +76,20 @@ def config_parser(name: str, purpose: str) -> argparse.ArgumentParser:
         purpose: what it does, for ``--help``.
     """
     parser = _parser(name, purpose)
-    add = parser.add_argument
-    add('--cfg-options', nargs='+', action=_CfgOptions, default={}, metavar='KEY=VALUE', help='changes to the config')
+    add_cfg_options(parser)
     return parser
+
+
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Give a parser ``--cfg-options``."""
+    changes = 'changes to the config'
+    parser.add_argument('--cfg-options', nargs='+', action=_CfgOptions, default={}, metavar='KEY=VALUE', help=changes)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add('--work-dir', metavar='DIR', help='where logs and checkpoints go; default: work_dirs/<name of the config>')
-    add('--cfg-options', nargs='+', action=_CfgOptions, default={}, metavar='KEY=VALUE', help='changes to the config')
+    add_cfg_options(parser)
     add('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='what started the processes')
     add('--seed', type=int, metavar='N', help='seed of every random number generator; default: a random one')
     add('--deterministic', action='store_true', help='have torch use deterministic algorithms alone')
@@ -88,6 +100,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def train_parser() -> argparse.ArgumentParser:
     """Return the parser of ``tools/train.py``."""
     parser = _parser('tools/train.py', 'Train a model of any of the four tasks.')
+    parser.epilog = _DOORS
     _add_common(parser)
     add = parser.add_argument
     add('--resume', nargs='?', const='auto', metavar='auto|PATH', help='go on from the last checkpoint, or from PATH')
@@ -100,7 +113,7 @@ def train_parser() -> argparse.ArgumentParser:
 def test_parser() -> argparse.ArgumentParser:
     """Return the parser of ``tools/test.py``."""
     parser = _parser('tools/test.py', 'Evaluate a checkpoint on the test set of a config.')
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='checkpoint file')
+    parser.add_argument('checkpoint', metavar='CHECKPOINT', help=_CHECKPOINT)
     _add_common(parser)
     add = parser.add_argument
     add('--tta', action='store_true', help="test-time augmentation: the config's own, or a horizontal flip")

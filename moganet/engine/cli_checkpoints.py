@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..checkpoints.convert import TARGETS
-from .cli import ToolParser
+from .cli import ToolParser, add_cfg_options
 
 _SAFETENSORS = 'safetensors'
 _MODES = {'once': False, 'twice': True}
@@ -62,6 +62,20 @@ def publish_parser() -> argparse.ArgumentParser:
     out_help = 'the file to write, .pth or .safetensors: NAME.pth becomes NAME-<first 8 digits of its sha256>.pth'
     add('out', metavar='OUT', help=out_help)
     _reading(parser)
+    return parser
+
+
+def verify_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``tools/misc/verify_model.py``."""
+    purpose = 'See whether released files are what the metafiles say of them.'
+    parser = ToolParser(prog='tools/misc/verify_model.py', description=purpose)
+    add = parser.add_argument
+    names_help = "names of the zoo, or patterns of released files' names, in quotes: 'moganet-tiny*'"
+    add('names', metavar='NAME', nargs='*', help=names_help)
+    add('--all', action='store_true', help='all released files')
+    add('--checkpoint', metavar='FILE', help='hold this file to the row of NAME, and fetch nothing')
+    add('--work-dir', metavar='DIR', help='where the evaluation logs; default: work_dirs/verify/<name of the row>')
+    add_cfg_options(parser)
     return parser
 
 

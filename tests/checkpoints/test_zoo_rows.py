@@ -171,7 +171,7 @@ def test_a_row_without_a_file_is_told():
 
 
 def test_lists():
-    assert list_models() == list(zoo._zoo().configs) and sorted(list_models()) == sorted(MODELS)
+    assert list_models() == list(zoo._zoo().rows) and sorted(list_models()) == sorted(MODELS)
     trained = [name for name in list_models() if 'Weights' in MODELS[name]]
     assert list_models(pretrained=True) == trained and len(trained) == 50
     assert list_models('moganet-*_in1k', pretrained=True) == [
@@ -222,7 +222,8 @@ def write_zoo(folder: Path, *models: dict) -> None:
 
 def row(name: str, *files: dict, **keys: object) -> dict:
     weights = {'Weights': files[0]['URL']} if files else {}
-    entry = {'Name': name, 'Config': f'configs/classification/{name}.py', 'Metadata': {}, **weights, **keys}
+    named = {'Name': name, 'Config': f'configs/classification/{name}.py'}
+    entry = {**named, 'Metadata': {'Parameters': 1}, **weights, **keys}
     return {**entry, 'Released': list(files)} if files else entry
 
 
