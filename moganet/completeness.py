@@ -47,7 +47,7 @@ class Fit:
     """How the names and shapes of weights meet those of a model.
 
     Attributes:
-        expected: how many parameters and buffers the model has.
+        expected: how many parameters and buffers are to be filled.
         missing: those that the weights have not.
         unexpected: names that the model has not.
         reshaped: name, shape in the weights, shape in the model.
@@ -90,12 +90,15 @@ class Fit:
 def compare(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Fit:
     """Compare names and shapes, nothing else.
 
-    ``num_batches_tracked`` may be missing: old releases of torch did not save it, and nothing reads it.
+    ``num_batches_tracked`` may be missing, and is not expected then: old releases of torch did not save it, and nothing
+    reads it.
     """
-    missing = [name for name in own if name not in given and not name.endswith('num_batches_tracked')]
+    absent = [name for name in own if name not in given]
+    missing = [name for name in absent if not name.endswith('num_batches_tracked')]
+    expected = len(own) - len(absent) + len(missing)
     shapes = [(name, tuple(given[name].shape), tuple(value.shape)) for name, value in own.items() if name in given]
     reshaped = [found for found in shapes if found[1] != found[2]]
-    return Fit(len(own), tuple(missing), tuple(name for name in given if name not in own), tuple(reshaped))
+    return Fit(expected, tuple(missing), tuple(name for name in given if name not in own), tuple(reshaped))
 
 
 def surplus_of(model: nn.Module, unexpected: Iterable[str]) -> tuple[str, ...]:

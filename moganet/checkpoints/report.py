@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import copy
-import re
-import warnings
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from ..completeness import Fit, by_module, compare, gate_error, partial, surplus_of
+from ..completeness import Fit, by_module, gate_error, partial
 from .checkpoint import Checkpoint, open_checkpoint
+from .dry_run import below, dry_run
 from .errors import MisfitError
 from .formats import Dropped
 
@@ -146,6 +143,7 @@ def load(
 
     Raises:
         MisfitError: the file does not fill the model, or was trained with another gate. The model is as it was.
+        ValueError: options of :func:`open_checkpoint`, for a checkpoint that is open.
         KeyError, FileNotFoundError, CheckpointError: as :func:`open_checkpoint`.
     """
     model = _without_wrappers(model)
@@ -158,6 +156,8 @@ def load(
             foreign=not holds_moganet(model),
             unsafe=unsafe,
         )
+    elif (prefer, gate_act_twice, sha256, unsafe) != (None, None, None, False):
+        raise ValueError('prefer, gate_act_twice, sha256 and unsafe say how to open a checkpoint; this one is open')
     _check_gate(model, checkpoint)
     given, unused = _part_for(model, checkpoint.weights.state_dict)
     fit = dry_run(model, given)
@@ -171,54 +171,6 @@ def load(
     with partial():
         model.load_state_dict(given, strict=False)
     return report
-
-
-def dry_run(model: nn.Module, given: OrderedDict[str, Tensor]) -> Fit:
-    """Return how weights would fill a model, by loading them into its skeleton, which holds no numbers.
-
-    Modules may rename or resize what they are given, so that a comparison of names would not do. It has to, for a model
-    that cannot be copied.
-
-    Raises:
-        MisfitError: a module of the model cannot take them for another reason than their shape.
-    """
-    tensors = [*model.parameters(), *model.buffers()]
-    bare: dict[int, Any] = {id(tensor): _without_numbers(tensor) for tensor in tensors}
-    try:
-        skeleton = copy.deepcopy(model, bare)
-    except (TypeError, RuntimeError):  # it holds a lock, a group of processes, a result with its gradients
-        fit = compare(model.state_dict(), given)
-        return replace(fit, surplus=surplus_of(model, fit.unexpected))
-    own = skeleton.state_dict()
-    reshaped: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
-    try:
-        result = _taken(skeleton, given)
-    except MisfitError as error:
-        names = re.findall(r'size mismatch for (\S+):', str(error))
-        if not names or not given.keys() >= set(names):  # a module may have given it another name
-            raise
-        reshaped = [(name, tuple(given[name].shape), tuple(own[name].shape)) for name in names]
-        fitting = _below('', given)
-        fitting.update({name: own[name] for name in names})
-        result = _taken(skeleton, fitting)
-    missing = [name for name in result.missing_keys if not name.endswith('num_batches_tracked')]
-    surplus = surplus_of(skeleton, result.unexpected_keys)
-    return Fit(len(own), tuple(missing), tuple(result.unexpected_keys), tuple(reshaped), surplus)
-
-
-def _taken(skeleton: nn.Module, given: OrderedDict[str, Tensor]) -> Any:
-    """Load weights into what holds no numbers; return the names that were missing, and those that nobody took."""
-    with partial(), warnings.catch_warnings():
-        warnings.filterwarnings('ignore', message='.*copying from a non-meta parameter')
-        try:
-            return skeleton.load_state_dict(given, strict=False)
-        except Exception as error:  # modules raise anything for what they cannot take
-            raise MisfitError(f'the model cannot take these weights: {" ".join(str(error).split())}') from error
-
-
-def _without_numbers(tensor: Tensor) -> Tensor:
-    bare = torch.empty_like(tensor, device='meta')
-    return nn.Parameter(bare, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else bare
 
 
 def holds_moganet(model: nn.Module) -> bool:
@@ -241,21 +193,8 @@ def _part_for(model: nn.Module, weights: OrderedDict[str, Tensor]) -> tuple[Orde
     """Return the weights for a model, and the names left over: a backbone alone takes its part of a whole model's."""
     alone = any(name.startswith(_STEM) for name, _ in model.named_parameters())
     prefix = _BACKBONE if alone and any(name.startswith(_BACKBONE + _STEM) for name in weights) else ''
-    part = _below(prefix, weights)
+    part = below(prefix, weights)
     return part, tuple(name for name in weights if not name.startswith(prefix))
-
-
-def _below(prefix: str, weights: OrderedDict[str, Tensor]) -> OrderedDict[str, Tensor]:
-    """Return the weights below a prefix, without it, and what their state dict notes of the modules there.
-
-    Modules go by it: without a version they take what they are given for that of an old release, and rename it.
-    """
-    part = OrderedDict((name[len(prefix) :], value) for name, value in weights.items() if name.startswith(prefix))
-    noted = {f'{name}.': entry for name, entry in getattr(weights, '_metadata', {}).items()}
-    part._metadata = OrderedDict(  # type: ignore[attr-defined]
-        (name[len(prefix) :].removesuffix('.'), entry) for name, entry in noted.items() if name.startswith(prefix)
-    )
-    return part
 
 
 def _check_gate(model: nn.Module, checkpoint: Checkpoint) -> None:

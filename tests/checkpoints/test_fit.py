@@ -254,3 +254,18 @@ def test_a_mirror_is_read_like_the_file_that_it_leaves(tmp_path: Path) -> None:
     by_url, by_path = open_checkpoint(url).weights, open_checkpoint(path).weights
     assert by_url.gate_act_twice is by_path.gate_act_twice is True
     assert by_url.gate_source == by_path.gate_source == 'the metafile'
+
+
+@pytest.mark.parametrize('option', [{'prefer': 'raw'}, {'gate_act_twice': True}, {'sha256': '0' * 8}, {'unsafe': True}])
+def test_an_open_checkpoint_is_not_opened_otherwise(option: dict[str, Any], timm_file: Path) -> None:
+    opened = open_checkpoint(timm_file)
+    with pytest.raises(ValueError, match='this one is open'):
+        load(Classifier(), opened, **option)
+
+
+def test_counters_that_are_absent_are_not_counted(tmp_path: Path) -> None:
+    """Torch before 0.4.1 did not save them; it noted no version, so that a norm takes zero."""
+    weights = {k: v for k, v in Classifier().state_dict().items() if not k.endswith('num_batches_tracked')}
+    torch.save({'state_dict': weights}, tmp_path / 'a.pth')
+    fit = load(Classifier(), tmp_path / 'a.pth').fit
+    assert fit.complete and fit.filled == fit.expected == len(weights)
