@@ -288,7 +288,7 @@ def test_without_timm_there_is_one_line_that_installs_it(monkeypatch: pytest.Mon
 
 
 def test_the_module_of_ours_does_not_stand_in_for_timm() -> None:
-    assert moganet.timm.__name__ == 'moganet.timm' and REPO not in Path(timm.__file__).parents
+    assert moganet.timm.__name__ == 'moganet.timm' and REPO / 'moganet' not in Path(timm.__file__).parents
     code = 'import importlib.util as util; print(util.find_spec("timm").origin)'
     done = subprocess.run([sys.executable, '-c', code], cwd=REPO, capture_output=True, text=True)
     assert done.stdout.strip() == timm.__file__

@@ -16,7 +16,7 @@ from .config_file import read_config
 from .data_check import check_data
 from .launch import TestOptions, finish, prepare_testing, start
 
-# What the metafiles call a metric, and what the toolboxes do; and what brings theirs to per cent.
+# What the metafiles call a metric, and what the toolboxes do; and what brings theirs to the metafiles' unit.
 METRICS = {
     'Top 1 Accuracy': ('accuracy/top1', 1),
     'Top 5 Accuracy': ('accuracy/top5', 1),
@@ -29,6 +29,7 @@ METRICS = {
     'AP@0.5': ('coco/AP .5', 100),
     'AP@0.75': ('coco/AP .75', 100),
     'AR': ('coco/AR', 100),
+    'MPJPE (mm)': ('MPJPE_all', 1),
 }
 # The figures are printed to a tenth of a per cent. Beside their rounding, another decoder of JPEG, another library that
 # resizes, and another processor move a metric. How much has not been measured; a tenth is 50 pictures of ImageNet.
@@ -168,7 +169,7 @@ def compared(figures: Mapping[str, float], measured: Mapping[str, Any]) -> tuple
     """Compare measured metrics with the metafile's figures.
 
     Args:
-        figures: of the metafile, in per cent.
+        figures: of the metafile, in its units.
         measured: as a toolbox gives them.
 
     Returns:

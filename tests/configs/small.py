@@ -100,8 +100,14 @@ def on_tiny_data(cfg: Any, tiny: Path, side: int = SIDE) -> Any:
     return cfg
 
 
-def step_runner(cfg: Any, work_dir: Path) -> tuple[Runner, list[str]]:
+def step_runner(cfg: Any, work_dir: Path, init: bool = False) -> tuple[Runner, list[str]]:
     """Build a Runner of a config and take one step of training, from the first batch of its loader.
+
+    Args:
+        cfg: the config.
+        work_dir: where the Runner writes.
+        init: also initialise the model as a training does, which may fetch weights; without it a parameter that its
+            constructor does not fill holds whatever the memory held.
 
     Returns:
         The Runner, and the names of the parameters that the step changed.
@@ -111,6 +117,8 @@ def step_runner(cfg: Any, work_dir: Path) -> tuple[Runner, list[str]]:
     with mock.patch.object(Config, 'pretty_text', ''):
         runner = Runner.from_cfg(cfg)
     runner.model = revert_sync_batchnorm(runner.model)  # which needs CUDA
+    if init:
+        runner._init_model_weights()
     runner._train_loop = runner.build_train_loop(runner._train_loop)
     runner.message_hub.update_info('iter', 0)  # as the loop does, for what changes its size from time to time
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)

@@ -33,8 +33,9 @@ for leaf in leaves:
     assert 'moganet' in sys.modules
     __import__(toolbox)
     init_default_scope(cfg.get('default_scope'))
-    cfg = on_tiny_data(cfg, tiny, side=256 if 'dino' in leaf else 64)  # it has 900 queries
-    runner, changed = step_runner(cfg, Path(work_dir))
+    dino = 'dino' in leaf  # it has 900 queries, and leaves its level embedding to init_weights
+    cfg = on_tiny_data(cfg, tiny, side=256 if dino else 64)
+    runner, changed = step_runner(cfg, Path(work_dir), init=dino)
     model = runner.model
     of_backbone = [name for name in changed if name.startswith('backbone.')]
     print('RESULT', json.dumps([leaf, type(model.backbone).__module__, len(of_backbone), len(changed)]))

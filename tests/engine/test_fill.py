@@ -42,7 +42,14 @@ def _built(backbone: Any = None, head: Any = None, **more: Any) -> tuple[Any, nn
             )
         )
     )
-    return cfg, MODELS.build(cfg.copy().model)
+    return cfg, _build(cfg)
+
+
+def _build(cfg: Any) -> nn.Module:
+    # Other tests leave another default scope behind.
+    with MODELS.switch_scope_and_registry('mmpretrain') as registry:
+        model: nn.Module = registry.build(cfg.copy().model)
+    return model
 
 
 def _pretrained(checkpoint: str, **more: Any) -> dict[str, Any]:
@@ -51,7 +58,7 @@ def _pretrained(checkpoint: str, **more: Any) -> dict[str, Any]:
 
 def _as_the_runner(cfg: Any) -> dict[str, torch.Tensor]:
     """Return the weights that MMEngine starts a training from."""
-    model = MODELS.build(cfg.copy().model)
+    model = _build(cfg)
     model.init_weights()
     return copied(model)
 
