@@ -10,9 +10,10 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from ..whole_file import replacing
 
 INDEX = 'index.json'
 # Checkpoints of trainings are indexed as well, and nobody tells when they are deleted.
@@ -133,19 +134,6 @@ def _update(table: str, key: str, value: object) -> None:
             if value is not None:
                 index[table][key] = value
             index['files'] = dict(list(index['files'].items())[-_MANY:])
-            _write(folder / INDEX, json.dumps(index, indent=1))
+            with replacing(folder / INDEX) as new:
+                new.file.write(json.dumps(index, indent=1).encode())
 
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    handle, name = tempfile.mkstemp(prefix=f'{path.name}.', dir=path.parent)
-    try:
-        with open(handle, 'w', encoding='utf-8') as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise

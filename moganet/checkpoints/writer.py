@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..whole_file import replacing
 from .hashing import sha256_of
 from .safetensors_check import DATASET_META
 
@@ -36,22 +35,15 @@ def save(checkpoint: Mapping[str, Any], path: str | Path, *, with_hash: bool = F
         FileNotFoundError: there is no such folder.
     """
     path = check_target(path, replace=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f'.{path.name}.', delete=False) as file:
-        temporary = Path(file.name)
-        try:
-            if path.suffix == '.safetensors':
-                file.write(_safetensors(checkpoint))
-            else:
-                torch.save(dict(checkpoint), file)
-            file.flush()
-            os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())  # a temporary file is its owner's alone
-            if with_hash:
-                path = path.with_name(f'{path.stem}-{sha256_of(temporary)[:8]}{path.suffix}')
-            return temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+    with replacing(path) as new:
+        if path.suffix == '.safetensors':
+            new.file.write(_safetensors(checkpoint))
+        else:
+            torch.save(dict(checkpoint), new.file)
+        if with_hash:
+            new.file.flush()
+            new.path = path.with_name(f'{path.stem}-{sha256_of(Path(new.file.name))[:8]}{path.suffix}')
+    return new.path
 
 
 def check_target(path: str | Path, *, replace: bool) -> Path:
@@ -93,8 +85,3 @@ def _apart(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         seen.add(memory)
     return apart
 
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
