@@ -12,6 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 try:
     from moganet.engine.cli import parse_train, run_tool
+    from moganet.engine.hooks import Stopped
     from moganet.engine.launch import finish, prepare_training, start
     from moganet.engine.report import print_plan
 except ImportError as error:
@@ -29,7 +30,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         def train() -> None:
             runner = start(plan)
-            runner.train()
+            try:
+                runner.train()
+            except Stopped as stopped:
+                finish()
+                print(stopped.told)
+                raise
             finish()
             print(f'checkpoints and logs: {runner.work_dir}')
 

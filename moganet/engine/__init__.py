@@ -1,9 +1,20 @@
-"""What MMEngine and the toolboxes lack to run a config: hooks and optimizer wrappers, which importing this registers.
+"""What MMEngine and the toolboxes lack to run a config: a Runner, loops, hooks and optimizer wrappers.
 
-The library behind ``tools/`` is in the modules beside this file; :mod:`moganet.engine.launch` is the place to start.
+Importing this registers them. The library behind ``tools/`` is in the modules beside this file;
+:mod:`moganet.engine.launch` is the place to start.
 """
 
-from .hooks import PictureHook
+from .hooks import PictureHook, SafeCheckpointHook
+from .loops import ResumableEpochLoop, ResumableIterLoop
 from .optimizers import CpuAmpOptimWrapper, LayerWiseDecayOptimWrapperConstructor
+from .runner import ResumableRunner
 
-__all__ = ['CpuAmpOptimWrapper', 'LayerWiseDecayOptimWrapperConstructor', 'PictureHook']
+__all__ = [
+    'CpuAmpOptimWrapper',
+    'LayerWiseDecayOptimWrapperConstructor',
+    'PictureHook',
+    'ResumableEpochLoop',
+    'ResumableIterLoop',
+    'ResumableRunner',
+    'SafeCheckpointHook',
+]

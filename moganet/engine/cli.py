@@ -14,6 +14,7 @@ from typing import NoReturn
 from mmengine.config import DictAction
 
 from ..environment import is_main_process
+from .faults import RunFault
 from .launch import TestOptions, TrainOptions
 
 USER_ERRORS = (ValueError, KeyError, FileNotFoundError)
@@ -171,8 +172,8 @@ def run_tool(prepare: Callable[[], Callable[[], None]]) -> int:
     """Run a tool in two steps; return its exit code.
 
     Args:
-        prepare: checks everything and returns the work. A user's error in it is told in one line, with exit code 2; an
-            error in the work itself keeps its traceback.
+        prepare: checks everything and returns the work. A user's error in it is told in one line, with exit code 2, and
+            so is a fault of the run in the work itself, with exit code 1; any other error there keeps its traceback.
     """
     with _only_the_first_prints():
         try:
@@ -180,7 +181,11 @@ def run_tool(prepare: Callable[[], Callable[[], None]]) -> int:
         except USER_ERRORS as error:
             print_error(error)
             return 2
-        work()
+        try:
+            work()
+        except RunFault as fault:
+            print_error(fault)
+            return 1
     return 0
 
 

@@ -26,7 +26,7 @@ from .drawing import check_visualizer
 from .fill import fill, fill_pretrained
 from .model_build import build_checked
 from .resume import check_resumable, latest_checkpoint
-from .runner import ConsoleRunner
+from .runner import ResumableRunner
 from .tta import apply_tta
 from .work_dir import ensure_writable, ensure_writable_together
 
@@ -97,11 +97,12 @@ def prepare_training(options: TrainOptions) -> Plan:
         _auto_scale_lr(cfg)
     check_data(cfg, ('train',) if cfg.get('val_cfg') is None else ('train', 'val'))
     model = build_checked(cfg, scope)
-    notes += fill_pretrained(cfg, model)
     notes += _resume(cfg, options.resume or _configured_resume(cfg), model)
-    if not cfg.resume and cfg.get('load_from'):
-        cfg.load_from, report = fill(model, cfg.load_from, new_parts=True)
-        notes.append(str(report))
+    if not cfg.resume:
+        notes += fill_pretrained(cfg, model)
+        if cfg.get('load_from'):
+            cfg.load_from, report = fill(model, cfg.load_from, new_parts=True)
+            notes.append(str(report))
     parameters = sum(parameter.numel() for parameter in model.parameters())
     cfg.work_dir = str(ensure_writable(cfg.work_dir, '--work-dir', parameters * 4 * _CHECKPOINT_COPIES))
     return Plan(cfg, parameters, notes)
@@ -144,7 +145,7 @@ def start(plan: Plan) -> Runner:
     compat.init_cpu_process_group(cfg.launcher, dist_cfg.get('timeout'))
     # A config may name a Runner of its own, as the toolboxes' tools allow.
     with compat.config_laid_out_once():
-        return RUNNERS.build(cfg) if 'runner_type' in cfg else ConsoleRunner.from_cfg(cfg)
+        return RUNNERS.build(cfg) if 'runner_type' in cfg else ResumableRunner.from_cfg(cfg)
 
 
 def finish() -> None:
@@ -240,17 +241,21 @@ def _configured_resume(cfg: Any) -> str | None:
 
 def _resume(cfg: Any, resume: str | None, model: nn.Module) -> list[str]:
     """Set what a run resumes from, and check that it can."""
-    path = latest_checkpoint(cfg.work_dir) if resume == 'auto' else resume
-    cfg.resume = path is not None
+    cfg.resume = False
     if resume is None:
         return []
-    if path is None:
-        weights = f' from the weights of {cfg.load_from}' if cfg.get('load_from') else ''
-        return [f'--resume: {cfg.work_dir} has no checkpoint yet, so training starts at the beginning{weights}']
-    checkpoint = open_checkpoint(path, foreign=not holds_moganet(model))
-    check_resumable(checkpoint.data, path)
+    foreign, notes = not holds_moganet(model), []
+    if resume == 'auto':
+        checkpoint, notes = latest_checkpoint(cfg.work_dir, foreign=foreign)
+        if checkpoint is None:
+            weights = f' from the weights of {cfg.load_from}' if cfg.get('load_from') else ''
+            return [f'--resume: {cfg.work_dir} has no checkpoint yet, so training starts at the beginning{weights}']
+    else:
+        checkpoint = open_checkpoint(resume, foreign=foreign)
+        check_resumable(checkpoint.data, resume)
     cfg.load_from, _ = fill(model, checkpoint)
-    return [f'resuming from {path}']
+    cfg.resume = True
+    return [*notes, f'resuming from {checkpoint.path}']
 
 
 def _dump_predictions(cfg: Any, out: str, scope: str) -> None:

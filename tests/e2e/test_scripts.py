@@ -34,6 +34,32 @@ def test_train(env: dict[str, str]) -> None:
     assert given[script + 1 :] == ['my config.py', '--work-dir=w', '--launcher=slurm', '--seed', '1']
 
 
+@pytest.mark.parametrize('interrupted', [True, False])
+@pytest.mark.parametrize('restarts', ['', '0', '2'])
+def test_a_job_that_was_stopped_is_requeued_and_resumes(
+    env: dict[str, str], tmp_path: Path, interrupted: bool, restarts: str
+) -> None:
+    scontrol = tmp_path / 'bin/scontrol'
+    scontrol.write_text('#!/usr/bin/env bash\necho scontrol "$@"\n')
+    scontrol.chmod(0o755)
+    (tmp_path / 'run').mkdir()
+    if interrupted:
+        (tmp_path / 'run/interrupted.pth').touch()
+    env |= {'SLURM_JOB_ID': '77', 'SLURM_RESTART_COUNT': restarts}
+    given = run(TOOLS / 'slurm_train.sh', 'part', 'job', 'c.py', tmp_path / 'run', env=env).stdout.splitlines()
+    assert ('scontrol requeue 77' in given) == interrupted
+    assert (given[given.index('--launcher=slurm') + 1 :][:2] == ['--resume', 'auto']) == (restarts == '2')
+
+
+def test_a_job_that_failed_is_not_requeued(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / 'bin/srun').write_text('#!/usr/bin/env bash\nexit 3\n')
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run/interrupted.pth').touch()
+    env |= {'SLURM_JOB_ID': '77'}
+    done = run(TOOLS / 'slurm_train.sh', 'part', 'job', 'c.py', tmp_path / 'run', env=env, code=3)
+    assert 'requeue' not in done.stdout
+
+
 def test_test(env: dict[str, str]) -> None:
     env |= {'GPUS': '16'}
     given = run(TOOLS / 'slurm_test.sh', 'part', 'job', 'c.py', 'x.pth', '--tta', env=env).stdout.splitlines()

@@ -101,10 +101,10 @@ _SERVER.set_forkserver_preload(
 )
 
 
-def _run_script(words: list[str], folder: str, outputs: list[str]) -> None:
+def run_script(words: list[str], folder: str, outputs: list[str]) -> None:
     """Run a script as ``__main__`` in this process, which was forked for it, with its output in files."""
     for stream, path in zip((1, 2), outputs):
-        os.dup2(os.open(path, os.O_WRONLY), stream)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), stream)
     os.chdir(folder)
     sys.argv = words
     runpy.run_path(words[0], run_name='__main__')
@@ -117,15 +117,21 @@ def fork(script: Path, *arguments: object, code: int = 0, timeout: float = 300) 
         outputs = [Path(folder, name) for name in ('stdout', 'stderr')]
         for path in outputs:
             path.touch()
-        process = _SERVER.Process(target=_run_script, args=(words, os.getcwd(), [str(path) for path in outputs]))
-        process.start()
-        process.join(timeout)
-        if process.exitcode is None:
-            process.kill()
-            raise subprocess.TimeoutExpired(words, timeout)
+        exitcode = fork_call(run_script, words, os.getcwd(), [str(path) for path in outputs], timeout=timeout)
         stdout, stderr = (path.read_text() for path in outputs)
-    assert process.exitcode == code, f'{words}\n{stdout[-4000:]}\n{stderr[-4000:]}'
-    return subprocess.CompletedProcess(words, process.exitcode, stdout, stderr)
+    assert exitcode == code, f'{words}\n{stdout[-4000:]}\n{stderr[-4000:]}'
+    return subprocess.CompletedProcess(words, exitcode, stdout, stderr)
+
+
+def fork_call(function: Callable[..., None], *arguments: object, timeout: float = 300) -> int:
+    """Call a function in a process of its own that has the toolboxes imported; return its exit code."""
+    process = _SERVER.Process(target=function, args=arguments)
+    process.start()
+    process.join(timeout)
+    if process.exitcode is None:
+        process.kill()
+        raise subprocess.TimeoutExpired(str(arguments), timeout)
+    return process.exitcode
 
 
 def train(config: Path, *arguments: object) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,107 @@
+"""Where numbers that are not finite come from, and which pictures they were made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..randomness import preserved, restore
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was found by computing a batch once more.
+
+    Attributes:
+        weights: parameters and buffers that are not finite.
+        inputs: whether what the model is given is not finite.
+        module: the first module whose output is not finite though its inputs are; empty where there is none.
+        terms: the terms of the loss that are not finite.
+        files: the pictures of the batch.
+    """
+
+    weights: tuple[str, ...]
+    inputs: bool
+    module: str
+    terms: tuple[str, ...]
+    files: tuple[str, ...]
+
+    def __str__(self) -> str:
+        found = []
+        if self.weights:
+            more = f' and {len(self.weights) - 3} more' if len(self.weights) > 3 else ''
+            found.append(f'weights: {", ".join(self.weights[:3])}{more}')
+        if self.inputs:
+            found.append('the pictures, as the model is given them')
+        if self.module:
+            found.append(f'first module: {self.module}')
+        if self.terms:
+            found.append(f'terms of the loss: {", ".join(self.terms)}')
+        where = '; '.join(found) or 'nowhere when the batch is computed once more, so in the gradients'
+        return f'not finite: {where}. Pictures: {", ".join(self.files) or "their data samples name none"}'
+
+
+def diagnose(model: nn.Module, context: Any, batch: Any, random: Mapping[str, Any]) -> Diagnosis:
+    """Compute the loss of a batch once more, and see where it stops being finite.
+
+    The model is left as it was: its norms' statistics are put back.
+
+    Args:
+        model: as MMEngine trains it, without a wrapper.
+        context: within which the loss is computed, such as mixed precision's.
+        batch: as the loader gave it.
+        random: where the random numbers stood before the batch, see :func:`moganet.randomness.capture`.
+    """
+    state = [*model.named_parameters(), *model.named_buffers()]
+    weights = tuple(name for name, value in state if not is_finite(value))
+    buffers = {name: value.clone() for name, value in model.named_buffers()}
+    first: list[str] = []
+    names = {module: name for name, module in model.named_modules()}
+
+    def look(module: nn.Module, args: Any, output: Any) -> None:
+        if not first and not is_finite(output) and is_finite(args):
+            first.append(f'{names[module] or "the model"} ({type(module).__name__})')
+
+    hooks = [module.register_forward_hook(look) for module in model.modules() if module is not model]
+    try:
+        with preserved(), torch.no_grad(), context:
+            restore(dict(random))
+            data = model.data_preprocessor(batch, True)
+            inputs = not is_finite(data.get('inputs') if isinstance(data, dict) else data)
+            losses = model._run_forward(data, mode='loss')
+    finally:
+        for hook in hooks:
+            hook.remove()
+        with torch.no_grad():
+            for name, value in model.named_buffers():
+                value.copy_(buffers[name])
+    terms = tuple(name for name, value in losses.items() if not is_finite(value))
+    return Diagnosis(weights, inputs, first[0] if first else '', terms, files_of(batch))
+
+
+def is_finite(value: Any) -> bool:
+    """Whether every floating-point tensor in a value, however nested, is finite."""
+    return all(bool(torch.isfinite(tensor).all()) for tensor in _tensors(value))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        if value.is_floating_point() or value.is_complex():
+            yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from _tensors(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from _tensors(part)
+
+
+def files_of(batch: Any) -> tuple[str, ...]:
+    """Return the paths of the pictures that a batch was made of, as far as its data samples name them."""
+    samples = batch.get('data_samples') if isinstance(batch, Mapping) else None
+    paths = [getattr(sample, 'img_path', None) or sample.get('img_path') for sample in samples or ()]
+    return tuple(str(path) for path in paths if path)

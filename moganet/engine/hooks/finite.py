@@ -1,0 +1,143 @@
+"""Stop before numbers that are not finite reach the weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from torch import Tensor
+
+from ...randomness import capture
+from ..diagnosis import Diagnosis, diagnose, files_of
+from ..faults import NotFiniteError
+
+_ACTIONS = ('stop', 'skip')
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """See that loss and gradients are finite before the optimizer's step; the weights never take one that is not.
+
+    Args:
+        action: ``stop`` ends the run; ``skip`` leaves the batch out, and all processes do so together.
+        max_skipped: with ``skip``, how many batches in all; one more ends the run.
+        max_overflows: how many steps in a row fp16's loss scale may be too large for; one more ends the run. One now
+            and then is how the scale is found, and no fault.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, action: str = 'stop', max_skipped: int = 10, max_overflows: int = 25) -> None:
+        if action not in _ACTIONS:
+            raise ValueError(f'FiniteLossHook: action={action!r}; it must be one of {", ".join(_ACTIONS)}')
+        self.action = action
+        self.max_skipped, self.max_overflows = max_skipped, max_overflows
+        self.skipped = self.overflows = 0
+
+    def before_train(self, runner: Any) -> None:
+        """Take a place between the loss and the optimizer."""
+        self.runner = runner
+        self.wrapper = runner.optim_wrapper
+        self._backward, self._step = self.wrapper.backward, self.wrapper.step
+        self.wrapper.backward, self.wrapper.step = self._checked_backward, self._checked_step
+
+    def after_train(self, runner: Any) -> None:
+        """Leave it again."""
+        del self.wrapper.backward, self.wrapper.step
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        """Keep what a diagnosis would need, and what a batch that is left out must not change."""
+        self.batch, self.random = data_batch, capture()
+        if self.action == 'skip':
+            self.buffers = {name: value.clone() for name, value in runner.model.named_buffers()}
+
+    def _checked_backward(self, loss: Tensor, **options: Any) -> None:
+        if self._is_agreed(bool(torch.isfinite(loss.detach()).all())):
+            self._backward(loss, **options)
+            return
+        self._refuse('the loss')
+        self.wrapper._inner_count += 1
+
+    def _checked_step(self, **options: Any) -> None:
+        gradients = self._gradients()
+        if not gradients:  # of a batch that was left out
+            return
+        scaler = getattr(self.wrapper, 'loss_scaler', None)
+        if scaler is not None and scaler.is_enabled():
+            before = scaler.get_scale()
+            self._step(**options)
+            self._count_overflows(before, scaler.get_scale())
+        # A norm is finite if all its numbers are, but for an overflow of the norm itself, which is a fault as well.
+        elif self._is_agreed(bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients))).all())):
+            self._step(**options)
+        else:
+            self._refuse('a gradient')
+
+    def _gradients(self) -> list[Tensor]:
+        groups = self.wrapper.optimizer.param_groups
+        return [parameter.grad for group in groups for parameter in group['params'] if parameter.grad is not None]
+
+    def _is_agreed(self, finite: bool) -> bool:
+        """Whether it is so in every process: where one leaves a batch out, all have to."""
+        if get_world_size() == 1 or self.action == 'stop':
+            return finite
+        agreed = torch.tensor(float(finite), device=next(self.runner.model.parameters()).device)
+        all_reduce(agreed, op='min')
+        return bool(agreed)
+
+    def _refuse(self, what: str) -> None:
+        """End the run, or note that a batch is left out.
+
+        Raises:
+            NotFiniteError: the run ends.
+        """
+        done = self.runner.iter + 1
+        skips = self.action == 'skip' and self.skipped < self.max_skipped
+        if skips:
+            self.skipped += 1
+            told = f'left out, {self.skipped} of at most {self.max_skipped}'
+        else:
+            left = f', after {self.skipped} batches that were left out' if self.skipped else ''
+            told = f'the run ends{left}; its checkpoints are whole, and --resume auto goes on from the last one'
+        diagnosis = self._diagnose()
+        saved = self._save(done)
+        text = f'{what} of iteration {done} is not finite ({told}). {diagnosis}. The batch: {saved}'
+        if not skips:
+            raise NotFiniteError(text)
+        with torch.no_grad():
+            for name, value in self.runner.model.named_buffers():
+                value.copy_(self.buffers[name])
+        print_log(text, logger='current', level=30)
+
+    def _diagnose(self) -> Diagnosis:
+        model = self.runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        return diagnose(model, self.wrapper.optim_context(model), self.batch, self.random)
+
+    def _save(self, done: int) -> Path:
+        """Write the batch, and where the random numbers stood, for whoever wants to see it again."""
+        path = Path(self.runner.work_dir, f'not_finite_iter_{done}_rank_{get_rank()}.pkl')
+        torch.save({'batch': self.batch, 'files': files_of(self.batch), 'random': self.random, 'iter': done}, path)
+        return path
+
+    def _count_overflows(self, before: float, after: float) -> None:
+        """Tell a loss scale that is being found from gradients that no scale makes finite.
+
+        Raises:
+            NotFiniteError: too many steps in a row were left out.
+        """
+        self.overflows = self.overflows + 1 if after < before else 0
+        if self.overflows > self.max_overflows:
+            done = self.runner.iter + 1
+            raise NotFiniteError(
+                f"fp16's gradients have overflowed {self.overflows} steps in a row, to iteration {done}, and the loss "
+                f'scale is down at {after:g}; the losses themselves are finite. {self._diagnose()}. '
+                'Train with --amp bf16, or with a lower learning rate or clipped gradients'
+            )

@@ -1,0 +1,140 @@
+"""What the two loops have in common: where a run stands, and how another process takes its place."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.dist import all_gather_object, get_rank, get_world_size
+from mmengine.logging import print_log
+from mmengine.runner import BaseLoop
+from torch import Tensor
+
+from ...datasets.draws import with_draws
+from ...randomness import capture, preserved, restore
+
+_SUCCESSORS = {'EpochBasedTrainLoop': 'ResumableEpochLoop', 'IterBasedTrainLoop': 'ResumableIterLoop'}
+
+
+def resumable(loop: dict[str, Any]) -> dict[str, Any]:
+    """Return the config of a training loop with ours in place of MMEngine's; a loop of somebody's own stays.
+
+    Args:
+        loop: ``train_cfg`` of a config.
+    """
+    loop = dict(loop)
+    if 'type' not in loop and 'by_epoch' in loop:
+        loop['type'] = 'EpochBasedTrainLoop' if loop.pop('by_epoch') else 'IterBasedTrainLoop'
+    kind = loop.get('type')
+    name = kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')
+    if name in _SUCCESSORS and (isinstance(kind, str) or kind.__module__.startswith('mmengine.')):
+        loop['type'] = _SUCCESSORS[name]
+    return loop
+
+
+class ResumableLoop(BaseLoop):
+    """A training loop with a state beside the Runner's: what is drawn next, and the gradients under way.
+
+    Two runs with the same seed draw the same, whether one was stopped on the way and whatever the number of workers.
+    """
+
+    _epoch: int
+    _iter: int
+
+    def __init__(self, runner: Any, dataloader: Any, **options: Any) -> None:
+        options_of_loader = {'seed': runner.seed, 'diff_rank_seed': runner._randomness_cfg.get('diff_rank_seed', False)}
+        loader = runner.build_dataloader(dataloader, **options_of_loader)
+        super().__init__(runner, with_draws(loader, runner.seed, get_rank(), get_world_size()), **options)
+        self._resumed: dict[str, Any] | None = None
+        self._before_validation: dict[str, Any] | None = None
+
+    # What is kept.
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint has to hold for :meth:`go_on_from`; every process has to call it."""
+        mine = {'random': self._before_validation or capture(), 'gradients': self._gradients()}
+        everyone = all_gather_object(mine)
+        batches = self.dataloader.batch_sampler
+        return {
+            'seed': batches.seed,
+            'sampler_seed': getattr(batches.sampler, 'seed', None),
+            'batches': len(batches),
+            'batch_size': batches.batch_size,
+            'validated': self._before_validation is not None,
+            'random': [one['random'] for one in everyone],
+            'gradients': [one['gradients'] for one in everyone],
+        }
+
+    def go_on_from(self, state: dict[str, Any] | None) -> None:
+        """Take the place of the run whose :meth:`state` this is; None where a checkpoint has none."""
+        self._resumed = state
+        if state is None:
+            self._say(
+                'the checkpoint has no state of the random numbers (another Runner wrote it), so the run goes on with '
+                'others than the run before would have drawn'
+            )
+            return
+        batches = self.dataloader.batch_sampler
+        batches.seed = state['seed']
+        if state['sampler_seed'] is not None:
+            batches.sampler.seed = state['sampler_seed']
+        now = {'processes': get_world_size(), 'batch_size': batches.batch_size, 'batches': len(batches)}
+        was = {'processes': len(state['random']), **{name: state[name] for name in ('batch_size', 'batches')}}
+        changed = [f'{name}: {was[name]} before, {now[name]} now' for name in now if was[name] != now[name]]
+        if changed:
+            self._say(f'the run goes on otherwise than it began ({"; ".join(changed)}), so it is not the same run')
+
+    # What the loops call.
+
+    def begin(self) -> None:
+        """Put back what the resumed run had under way, once everything is built and before anything is drawn."""
+        state = self._resumed
+        if state is None or len(state['random']) != get_world_size():
+            return
+        restore(state['random'][get_rank()])
+        gradients = state['gradients'][get_rank()]
+        for name, parameter in self.runner.model.named_parameters():
+            if name in gradients:
+                parameter.grad = gradients[name].to(parameter.device, copy=True)  # it may be a view of the file
+
+    def hook_again(self, name: str, again: bool) -> None:
+        """Call a hook; one that the run before has called already takes no random numbers from the training."""
+        with preserved() if again else contextlib.nullcontext():
+            self.runner.call_hook(name)
+
+    def validate_what_is_due(self) -> None:
+        """Validate after a resume, where the run before was stopped between its checkpoint and its validation."""
+        if self._iter and not (self._resumed or {}).get('validated', True):
+            self.validate_if_due()
+
+    def validate(self) -> None:
+        """Run the validation; it takes no random numbers from the training."""
+        with preserved() as self._before_validation:
+            self.runner.val_loop.run()
+        self._before_validation = None
+
+    def validate_if_due(self) -> None:
+        """Validate where the interval says so."""
+        raise NotImplementedError
+
+    def batches(self, epoch: int, skip: int) -> Iterator[Any]:
+        """Return the batches of an epoch, less the first ones; none of those is decoded.
+
+        Beginning takes no random numbers from the training, so that it may be done once more.
+        """
+        self.dataloader.batch_sampler.start(epoch, skip)
+        with preserved():
+            return iter(self.dataloader)
+
+    def _gradients(self) -> dict[str, Tensor]:
+        """Return this process's gradients, where they are under way to an optimizer's step; nothing otherwise."""
+        if self.runner.optim_wrapper.should_update():
+            return {}
+        named = self.runner.model.named_parameters()
+        return {name: parameter.grad.cpu() for name, parameter in named if parameter.grad is not None}
+
+    def _say(self, text: str) -> None:
+        print_log(f'resume: {text}', logger='current', level=30)
+
+
