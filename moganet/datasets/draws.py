@@ -50,7 +50,7 @@ class DrawnBatches(Sampler[list[Any]]):
         self.batches = batches
         self.seed = seed
         self.rank, self.world_size = rank, world_size
-        self.passed = 0  # batches that the last iteration had, those that it skipped included
+        self.passed = 0  # batches that the last whole iteration had, those that it skipped included
         self._epoch: int | None = None
         self._skip = 0
 
@@ -79,20 +79,24 @@ class DrawnBatches(Sampler[list[Any]]):
     def __iter__(self) -> Iterator[list[Any]]:
         if self._epoch is None:  # MMEngine before 0.10.8 begins an iteration when it builds a loop
             return
-        epoch, skip, drawn, self.passed = self._epoch, self._skip, 0, 0
-        for batch in self.batches:
+        # A hook may iterate in the midst of another iteration, so each counts by itself.
+        epoch, skip, drawn, passed = self._epoch, self._skip, 0, 0
+        for passed, batch in enumerate(self.batches, start=1):
             first, drawn = drawn, drawn + len(batch)
-            self.passed += 1
-            if self.passed > skip:
+            if passed > skip:
                 places = ((first + place) * self.world_size + self.rank for place in range(len(batch)))
                 yield [Draw(index, derived_seed(self.seed, epoch, place)) for index, place in zip(batch, places)]
+        self.passed = passed
 
 
 class DrawnDataset(Dataset[Any]):
-    """A dataset that makes each sample with the random numbers of its :class:`Draw`; all else is the dataset's own."""
+    """A dataset that makes each sample with the random numbers of its :class:`Draw`; all else is the dataset's own.
+
+    What is set on it is set on the dataset: hooks that change the pipeline in the midst of a training do so.
+    """
 
     def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
+        object.__setattr__(self, 'dataset', dataset)
 
     def __getitem__(self, index: Any) -> Any:
         if not isinstance(index, Draw):
@@ -111,6 +115,9 @@ class DrawnDataset(Dataset[Any]):
         if name == 'dataset':  # not there yet, while it is being copied
             raise AttributeError(name)
         return getattr(self.dataset, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.dataset, name, value)
 
 
 def with_draws(loader: DataLoader[Any], seed: int, rank: int, world_size: int) -> DataLoader[Any]:

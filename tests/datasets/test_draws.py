@@ -115,6 +115,14 @@ def test_what_a_loader_has_is_kept() -> None:
     assert after.batch_sampler.sampler is before.batch_sampler.sampler
 
 
+def test_a_pipeline_that_is_replaced_is_used() -> None:
+    """As mmdet's PipelineSwitchHook replaces it: ``loader.dataset.pipeline = ...``."""
+    data = Noisy()
+    loaded = with_draws(DataLoader(data, batch_size=4, collate_fn=list), 1, 0, 1)
+    loaded.dataset.size = 3
+    assert data.size == 3 and len(loaded.dataset) == 3
+
+
 def test_nothing_is_drawn_before_it_is_said_where_to_begin() -> None:
     assert list(loader()) == []
 

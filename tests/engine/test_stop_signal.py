@@ -1,28 +1,14 @@
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
-from mmengine.hooks import Hook
 
 from moganet.checkpoints import open_checkpoint
 from moganet.engine.hooks import Stopped
 
-from .toy import runner, same, weights
-
-
-class Send(Hook):
-    """Send this process a signal within an iteration."""
-
-    def __init__(self, number: int, at: int) -> None:
-        self.number, self.at = number, at
-
-    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-        if runner.iter == self.at:
-            os.kill(os.getpid(), self.number)
+from .toy import Send, runner, same, weights
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])

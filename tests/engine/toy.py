@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.dataset import BaseDataset
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
@@ -41,6 +43,17 @@ class Samples(BaseDataset):
     def prepare_data(self, index: int) -> dict[str, Any]:
         info = self.get_data_info(index)
         return {'inputs': torch.randn(3) + info['value'], 'data_samples': BaseDataElement(metainfo=info)}
+
+
+class Send(Hook):
+    """Send this process a signal within an iteration."""
+
+    def __init__(self, number: int, at: int) -> None:
+        self.number, self.at = number, at
+
+    def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        if runner.iter == self.at:
+            os.kill(os.getpid(), self.number)
 
 
 def runner(work_dir: Path, model: nn.Module | None = None, **options: Any) -> ResumableRunner:

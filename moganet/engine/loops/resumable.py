@@ -10,6 +10,7 @@ from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from ...datasets.draws import with_draws
 from ...randomness import capture, preserved, restore
@@ -33,6 +34,12 @@ def resumable(loop: dict[str, Any]) -> dict[str, Any]:
     return loop
 
 
+def _hand_on_seed(before: Any, after: Any) -> None:
+    """Have a sampler shuffle by the seed of the one before it; MMEngine's draws one when none is given."""
+    if getattr(before, 'seed', None) is not None and hasattr(after, 'seed'):
+        after.seed = before.seed
+
+
 class ResumableLoop(BaseLoop):
     """A training loop with a state beside the Runner's: what is drawn next, and the gradients under way.
 
@@ -44,10 +51,22 @@ class ResumableLoop(BaseLoop):
 
     def __init__(self, runner: Any, dataloader: Any, **options: Any) -> None:
         options_of_loader = {'seed': runner.seed, 'diff_rank_seed': runner._randomness_cfg.get('diff_rank_seed', False)}
-        loader = runner.build_dataloader(dataloader, **options_of_loader)
-        super().__init__(runner, with_draws(loader, runner.seed, get_rank(), get_world_size()), **options)
+        self._seed: int = runner.seed
+        super().__init__(runner, runner.build_dataloader(dataloader, **options_of_loader), **options)
         self._resumed: dict[str, Any] | None = None
         self._before_validation: dict[str, Any] | None = None
+
+    @property
+    def dataloader(self) -> DataLoader[Any]:
+        """The loader in use; one that a hook puts in its place is shuffled and drawn by the same seeds."""
+        return self._dataloader
+
+    @dataloader.setter
+    def dataloader(self, loader: DataLoader[Any]) -> None:
+        drawn = with_draws(loader, self._seed, get_rank(), get_world_size())
+        if hasattr(self, '_dataloader'):
+            _hand_on_seed(self._dataloader.batch_sampler.sampler, drawn.batch_sampler.sampler)
+        self._dataloader = drawn
 
     # What is kept.
 
@@ -57,7 +76,7 @@ class ResumableLoop(BaseLoop):
         everyone = all_gather_object(mine)
         batches = self.dataloader.batch_sampler
         return {
-            'seed': batches.seed,
+            'seed': self._seed,
             'sampler_seed': getattr(batches.sampler, 'seed', None),
             'batches': len(batches),
             'batch_size': batches.batch_size,
@@ -76,7 +95,7 @@ class ResumableLoop(BaseLoop):
             )
             return
         batches = self.dataloader.batch_sampler
-        batches.seed = state['seed']
+        self._seed = batches.seed = state['seed']
         if state['sampler_seed'] is not None:
             batches.sampler.seed = state['sampler_seed']
         now = {'processes': get_world_size(), 'batch_size': batches.batch_size, 'batches': len(batches)}
