@@ -49,7 +49,7 @@ class ResumableRunner(Runner):
         if isinstance(checkpoint, dict) and checkpoint.get('type') in ('CheckpointHook', 'mmengine.CheckpointHook'):
             hooks['checkpoint'] = {**checkpoint, 'type': 'SafeCheckpointHook'}
         super().register_default_hooks(hooks)
-        for kind in ('ResumeStateHook', 'StopSignalHook'):
+        for kind in ('ResumeStateHook', 'StopSignalHook', 'BroadcastBuffersHook'):
             self.register_hook({'type': kind})
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:

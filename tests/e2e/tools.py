@@ -9,6 +9,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,13 +126,23 @@ def fork(script: Path, *arguments: object, code: int = 0, timeout: float = 300) 
 
 def fork_call(function: Callable[..., None], *arguments: object, timeout: float = 300) -> int:
     """Call a function in a process of its own that has the toolboxes imported; return its exit code."""
-    process = _SERVER.Process(target=function, args=arguments)
-    process.start()
-    process.join(timeout)
-    if process.exitcode is None:
-        process.kill()
-        raise subprocess.TimeoutExpired(str(arguments), timeout)
-    return process.exitcode
+    (code,) = fork_calls(function, [arguments], timeout)
+    return code
+
+
+def fork_calls(function: Callable[..., None], each: Sequence[Sequence[object]], timeout: float = 300) -> list[int]:
+    """Call a function in one process for each row of arguments, all at once; return their exit codes."""
+    processes = [_SERVER.Process(target=function, args=arguments) for arguments in each]
+    for process in processes:
+        process.start()
+    end = time.monotonic() + timeout
+    for process in processes:
+        process.join(max(0, end - time.monotonic()))
+    if any(process.exitcode is None for process in processes):
+        for process in processes:
+            process.kill()
+        raise subprocess.TimeoutExpired(str(each), timeout)
+    return [process.exitcode for process in processes]
 
 
 def train(config: Path, *arguments: object) -> subprocess.CompletedProcess[str]:

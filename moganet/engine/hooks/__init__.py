@@ -1,8 +1,16 @@
 """Hooks that the toolboxes lack, in MMEngine's root registry."""
 
+from .buffers import BroadcastBuffersHook
 from .checkpoint import SafeCheckpointHook
 from .finite import FiniteLossHook
 from .pictures import PictureHook
 from .stop_signal import Stopped, StopSignalHook
 
-__all__ = ['FiniteLossHook', 'PictureHook', 'SafeCheckpointHook', 'StopSignalHook', 'Stopped']
+__all__ = [
+    'BroadcastBuffersHook',
+    'FiniteLossHook',
+    'PictureHook',
+    'SafeCheckpointHook',
+    'StopSignalHook',
+    'Stopped',
+]
