@@ -206,6 +206,8 @@ NOISE = (
     Noise('log', '"HardDiskBackend" is the alias'),  # the same
     Noise('log', 'The prefix is not set in metric class'),  # mmdet's and mmseg's own metrics
     Noise('log', 'has no metainfo. ``dataset_meta`` in visualizer'),  # harmless, on data sets of one's own
+    # Not lost: moganet.engine.loops brings gradients under way back, or says that it cannot.
+    Noise('log', 'Resumed iteration number is not divisible by'),
     Noise('warning', 'faster_coco_eval is not installed'),  # an optional metric of mmdet's fork
     Noise('warning', 'Failed to load image Python extension'),  # torchvision's image.so; images come through OpenCV
     Noise('warning', 'Default ``avg_non_ignore`` is False'),  # mmseg's own default
@@ -217,6 +219,7 @@ NOISE = (
     Noise('warning', 'The draw is False, it means that the hook for visualization'),  # mmseg's default
     Noise('warning', 'The shape of value will convert from'),  # mmseg's merging of augmentations
     Noise('warning', '`broadcast_buffers` is deprecated'),  # MMEngine passes it to torch
+    Noise('warning', 'Detected call of `scheduler.step()` before'),  # so it is with accumulated gradients
     # On a processor maps are channels last, and so are the gradients of the weights; DDP copies either kind.
     Noise('warning', 'Grad strides do not match bucket view strides'),
     Noise('warning', 'dataset_meta` or class names are not saved'),  # mmengine's guess from a checkpoint's meta

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,17 @@ def test_the_guard_leaves_a_sound_run_as_it_is(tmp_path: Path) -> None:
         assert 'backward' not in vars(run.optim_wrapper) and 'step' not in vars(run.optim_wrapper)
         found.append(weights(run))
     assert same(*found)
+
+
+def test_schedulers_take_the_guarded_step_for_theirs(tmp_path: Path) -> None:
+    schedule = {'type': 'LinearLR', 'by_epoch': False, 'begin': 0, 'end': 8}
+    run = runner(tmp_path, param_scheduler=schedule)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter('always')
+        run.train()
+    assert [str(warning.message) for warning in seen if 'optimizer.step()' in str(warning.message)] == []
+    assert run.optim_wrapper._global_step == 7 and 'backward' not in vars(run.optim_wrapper)
+    assert hasattr(run.optim_wrapper.step, '_with_counter')  # as it was
 
 
 def test_an_unknown_action() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..diagnosis import Diagnosis, diagnose, files_of
 from ..faults import NotFiniteError
 
 _ACTIONS = ('stop', 'skip')
+_CHECKED = ('backward', 'step')  # of the optimizer's wrapper
 
 
 @HOOKS.register_module()
@@ -45,11 +47,16 @@ class FiniteLossHook(Hook):
         self.runner = runner
         self.wrapper = runner.optim_wrapper
         self._backward, self._step = self.wrapper.backward, self.wrapper.step
-        self.wrapper.backward, self.wrapper.step = self._checked_backward, self._checked_step
+        # MMEngine's schedulers put a step that counts on the wrapper too, and ask for its mark, which wraps() copies.
+        self._replaced = {name: vars(self.wrapper)[name] for name in _CHECKED if name in vars(self.wrapper)}
+        self.wrapper.backward = self._checked_backward
+        self.wrapper.step = functools.wraps(self._step)(functools.partial(self._checked_step))
 
     def after_train(self, runner: Any) -> None:
         """Leave it again."""
-        del self.wrapper.backward, self.wrapper.step
+        for name in _CHECKED:
+            delattr(self.wrapper, name)
+        vars(self.wrapper).update(self._replaced)
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Keep what a diagnosis would need, and what a batch that is left out must not change."""
