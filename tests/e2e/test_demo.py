@@ -12,7 +12,7 @@ from .tools import LEAVES, TOOLS, call, environment, run, script
 DEMO = TOOLS / 'misc' / 'demo.py'
 
 
-def test_classification_then_pose_from_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_classification_then_segmentation_from_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     small = ['--size', 'small', '--options']
     done = run(sys.executable, DEMO, '--task', 'classification', *small, *LEAVES['classification'].options)
@@ -20,13 +20,13 @@ def test_classification_then_pose_from_its_weights(tmp_path: Path, monkeypatch: 
     summary = done.stdout.split('\n\nclassification: accuracy/top1 ')[1]
     assert '(aim 99: ' in summary and 'work_dirs/demo/classification/pictures' in summary
 
-    done = run(sys.executable, DEMO, '--task', 'pose', *small, *LEAVES['pose'].options)
-    # Classification is not trained again, and its weights are where pose starts.
+    done = run(sys.executable, DEMO, '--task', 'segmentation', *small, *LEAVES['sem-fpn'].options)
+    # Classification is not trained again, and its weights are where segmentation starts.
     assert done.stdout.count('dist_train.sh') == 1
     trained = tmp_path / 'work_dirs/demo/classification/epoch_1.pth'
     assert f'load model from: moganet://{trained}' in done.stdout
-    assert '\npose: coco/AP ' in done.stdout
-    assert list((tmp_path / 'work_dirs/demo/pose/pictures').glob('*.png'))
+    assert '\nsegmentation: mIoU ' in done.stdout
+    assert list((tmp_path / 'work_dirs/demo/segmentation/pictures').glob('*.png'))
 
 
 def test_a_failed_step_fails_the_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .kills import FILES, HOOKS, Point, same_state, train_until
-from .tools import REPO
+from .tools import LEAVES, REPO
 
 # Every layer of a MogaNet, with all that draws random numbers: stochastic depth, mixing, pictures cut at random. Twenty
 # iterations, seven to an epoch; gradients of three are one step, so that most checkpoints have some under way.
@@ -42,10 +42,16 @@ LAST = 'iter_21.pth'
 KINDS = [(loop, workers) for loop in LOOPS for workers in (0, 2)]
 
 
-def _points(number: int, seed: str) -> list[Point]:
-    """Return points at random, from the first iteration to the last: kinds in turn, so that all of them come."""
+OFTEN = {'before_train_iter': 21, 'after_train_iter': 21, 'after_train_epoch': 1, 'before_val_iter': 6}
+
+
+def _points(number: int, seed: str, often: dict[str, int]) -> list[Point]:
+    """Return points at random, from the first iteration to the last: kinds in turn, so that all of them come.
+
+    Args:
+        often: how often each kind is passed in a whole run, at least; 3 times where it is not said.
+    """
     drawn = random.Random(seed)
-    often = {'before_train_iter': 21, 'after_train_iter': 21, 'after_train_epoch': 1, 'before_val_iter': 6}
     kinds = (*HOOKS, *FILES)
     first = drawn.randrange(len(kinds))
     return [
@@ -63,15 +69,52 @@ def leaf(workplace: Path, request: pytest.FixtureRequest) -> Path:
     return workplace / 'leaf.py'
 
 
+def _killed_and_whole(arguments: list[str], last: str, points: list[Point]) -> None:
+    """Train once without a break and once for each point, killed there and resumed: all end with the same bits."""
+    log = Path('log.txt')
+    assert train_until(None, [*arguments, '--work-dir', 'whole'], log) == 0, log.read_text()[-3000:]
+    for point in points:
+        killed = [*arguments, '--work-dir', f'{point[0]} {point[1]}'.replace(' ', '-')]
+        work_dir = Path(killed[-1])
+        assert train_until(point, killed, log) == -9, (point, log.read_text()[-3000:])
+        assert train_until(None, [*killed, '--resume', 'auto'], log) == 0, (point, log.read_text()[-3000:])
+        assert same_state(Path('whole', last), work_dir / last) == [], point
+        assert list(work_dir.glob('.unfinished*')) == []
+        assert [path.name for path in work_dir.glob('iter_*.pth')] == [last]
+
+
 @pytest.mark.parametrize('leaf', KINDS, indirect=True, ids=lambda kind: f'{kind[0]}-{kind[1]}')
 def test_killed_at_random(leaf: Path, request: pytest.FixtureRequest) -> None:
-    arguments = [str(leaf), '--seed', '7', '--work-dir']
-    log = Path('log.txt')
-    assert train_until(None, [*arguments, 'whole'], log) == 0, log.read_text()[-3000:]
-    for point in _points(5, request.node.name):
-        work_dir = f'{point[0]} {point[1]}'.replace(' ', '-')
-        assert train_until(point, [*arguments, work_dir], log) == -9, (point, log.read_text()[-3000:])
-        assert train_until(None, [*arguments, work_dir, '--resume', 'auto'], log) == 0, (point, log.read_text()[-3000:])
-        assert same_state(Path('whole', LAST), Path(work_dir, LAST)) == [], point
-        assert [path.name for path in Path(work_dir).glob('.unfinished*')] == []
-        assert len(list(Path(work_dir).glob('iter_*.pth'))) == 1
+    _killed_and_whole([str(leaf), '--seed', '7'], LAST, _points(5, request.node.name, OFTEN))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('leaf', KINDS, indirect=True, ids=lambda kind: f'{kind[0]}-{kind[1]}')
+def test_killed_at_random_more_often(leaf: Path, request: pytest.FixtureRequest) -> None:
+    _killed_and_whole([str(leaf), '--seed', '8'], LAST, _points(10, request.node.name, OFTEN))
+
+
+# The tiny leaf of a task, with its own data and augmentation, for twelve iterations; two are one step.
+_TASK_LEAF = """
+_base_ = '{base}'
+custom_hooks = [dict(type='EMAHook', momentum=0.1)]
+optim_wrapper = dict(accumulative_counts=2)
+default_hooks = dict(
+    checkpoint=dict(_delete_=True, type='CheckpointHook', by_epoch=False, interval=5, max_keep_ckpts=1))
+"""
+_TASK_OPTIONS = {
+    'epoch': ('train_dataloader.dataset.indices=8', 'train_cfg.max_epochs=3', 'train_dataloader.num_workers=2'),
+    'iteration': ('train_cfg.max_iters=12', 'train_cfg.val_interval=4', 'train_dataloader.num_workers=2'),
+}
+_TASK_OFTEN = {'before_train_iter': 12, 'after_train_iter': 12, 'after_train_epoch': 1, 'before_val_iter': 3}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', [name for name in LEAVES if name != 'classification'])
+def test_every_task_killed_at_random(name: str, workplace: Path) -> None:
+    (workplace / 'leaf.py').write_text(_TASK_LEAF.format(base=LEAVES[name].config))
+    by_epoch = not any(option.startswith('train_cfg.max_iters') for option in LEAVES[name].options)
+    options = [*LEAVES[name].options, *_TASK_OPTIONS['epoch' if by_epoch else 'iteration']]
+    precision = ['--amp', 'bf16'] if name in ('upernet', 'pose') else []
+    arguments = [str(workplace / 'leaf.py'), '--seed', '7', *precision, '--cfg-options', *options]
+    _killed_and_whole(arguments, 'iter_12.pth', _points(10, name, _TASK_OFTEN))
