@@ -115,7 +115,7 @@ def surplus_of(model: nn.Module, unexpected: Iterable[str]) -> tuple[str, ...]:
         while place not in modules:
             place = place.rpartition('.')[0]
         owner = modules[place]
-        longer = bool(place) and isinstance(owner, _LISTS)
+        longer = isinstance(owner, _LISTS)
         richer = place == layer and any(True for _ in (*owner.parameters(recurse=False), *owner.buffers(recurse=False)))
         if (longer or richer) and not name.endswith('num_batches_tracked'):
             found.append(name)
@@ -151,11 +151,10 @@ def gate_mode_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> 
         tensors: the weights that a backbone is about to be given.
         metadata: what their state dict notes of the module, ``state_dict._metadata``.
     """
-    for tensor in tensors.values():
-        source = source_of(tensor)
-        if source is not None and source.gate_act_twice is not None:
-            return source.gate_act_twice, source.name
-        break  # all of a file have the same
+    first = next(iter(tensors.values()), None)  # all of a file have the same
+    source = None if first is None else source_of(first)
+    if source is not None and source.gate_act_twice is not None:
+        return source.gate_act_twice, source.name
     noted = metadata.get('gate_act_twice')
     return (noted, 'the state dict') if isinstance(noted, bool) else (None, '')
 

@@ -31,7 +31,7 @@ def save(checkpoint: Mapping[str, Any], path: str | Path, *, with_hash: bool = F
         Where it is.
 
     Raises:
-        ValueError: another ending.
+        ValueError: another ending, or a folder.
         FileNotFoundError: there is no such folder.
     """
     path = check_target(path, replace=True)
@@ -50,7 +50,8 @@ def check_target(path: str | Path, *, replace: bool) -> Path:
     """Return the path of a file to be written, if it can be.
 
     Raises:
-        ValueError: another ending than those of :data:`ENDINGS`, or the file is there and is not to be replaced.
+        ValueError: another ending than those of :data:`ENDINGS`, a folder, or the file is there and is not to be
+            replaced.
         FileNotFoundError: there is no such folder.
     """
     path = Path(path).expanduser()
@@ -58,6 +59,8 @@ def check_target(path: str | Path, *, replace: bool) -> Path:
         raise ValueError(f'{path}: checkpoints are written as {" or ".join(ENDINGS)}; give a name that ends so')
     if not path.parent.is_dir():
         raise FileNotFoundError(f'no such folder: {path.parent}, for {path.name}')
+    if path.is_dir():
+        raise ValueError(f'{path} is a folder; give the name of a file')
     if path.exists() and not replace:
         raise ValueError(f'{path} is there already; give another name, or --force to replace it')
     return path

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from moganet import MogaNet
 from moganet.checkpoints import MisfitError, load, open_checkpoint
 from moganet.checkpoints.download import cached_path
+from moganet.models.layers import MogaBlock
 
 from .models import NARROW, Classifier, Detector, copied, equal, timm_data
 
@@ -111,6 +112,8 @@ def test_a_layer_with_more_and_a_list_that_is_longer(tmp_path: Path) -> None:
         load(Headed(bias=False), path)
     with pytest.raises(MisfitError, match=r'2 more are given than its parts have \(convs.1: 2\)'):
         load(Headed(convs=1), path)
+    with pytest.raises(MisfitError, match=r'2 more are given than its parts have \(1: 2\)'):
+        load(nn.Sequential(nn.Linear(2, 2)), _saved(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)), path))
 
 
 def test_new_parts_may_have_counters(timm_file: Path) -> None:
@@ -139,6 +142,39 @@ def test_fine_tuning_is_not_from_nothing(kind: str, timm_file: Path, tmp_path: P
     with pytest.raises(MisfitError, match='missing'):
         load(model, path, new_parts=True)
     assert equal(copied(model), before)
+
+
+@pytest.mark.parametrize(
+    ('name', 'shape'),
+    [('backbone.norm2.weight', (9,)), ('neck.weight', (9, 8, 1, 1)), ('bbox_head.weight', (9, 4, 1, 1)), ('scale', ())],
+)
+def test_fine_tuning_leaves_last_layers_alone(name: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    """Of another number of outputs, with the same inputs; neither what precedes them nor what is no layer."""
+    model = Detector()
+    model.scale = nn.Parameter(torch.ones(3))
+    weights = {**model.state_dict(), name: torch.ones(shape)}
+    torch.save({'state_dict': weights}, tmp_path / 'a.pth')
+    with pytest.raises(MisfitError, match=f'1 has another shape .{name}: '):
+        load(model, tmp_path / 'a.pth', new_parts=True)
+    torch.save({'state_dict': {**model.state_dict(), 'bbox_head.bias': torch.ones(9)}}, tmp_path / 'a.pth')
+    assert load(model, tmp_path / 'a.pth', new_parts=True).new == ('bbox_head.bias',)
+
+
+class Video(nn.Module):
+    """The video model, as far as its names tell it: blocks of MogaNet, and no backbone."""
+
+    def __init__(self, twice: bool = False) -> None:
+        super().__init__()
+        self.hid = nn.Module()
+        self.hid.enc = nn.ModuleList([nn.Module()])
+        self.hid.enc[0].block = MogaBlock(8, 2, norm_cfg={'type': 'BN'}, act_cfg={'type': 'GELU'}, gate_act_twice=twice)
+
+
+def test_another_gate_is_refused_without_a_backbone(tmp_path: Path) -> None:
+    torch.save({'state_dict': dict(Video().state_dict()), 'meta': {'gate_act_twice': True}}, tmp_path / 'a.pth')
+    assert load(Video(twice=True), tmp_path / 'a.pth').fit.complete
+    with pytest.raises(MisfitError, match='activated twice'):
+        load(Video(), tmp_path / 'a.pth')
 
 
 def test_two_backbones_in_one_model(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ def test_a_backbone_alone_takes_its_part(timm_file: Path) -> None:
     assert report.unused == ('head.fc.weight', 'head.fc.bias') and 'not needed  2 (head.fc: 2)' in str(report)
     stem = 'patch_embed1.projection.0.weight'
     assert torch.equal(model.state_dict()[stem], report.checkpoint.weights.state_dict[f'backbone.{stem}'])
+    # By torch's own door, too, and with nothing left over.
+    MogaNet(NARROW).load_state_dict(report.checkpoint.weights.state_dict)
 
 
 @pytest.mark.parametrize('damage', ['missing', 'reshaped', 'another task', 'another variant'])
@@ -106,12 +108,14 @@ def test_fine_tuning_leaves_new_classes_and_new_parts(timm_file: Path) -> None:
     report = load(few, timm_file, new_parts=True)
     assert report.new == ('head.fc.weight', 'head.fc.bias')
     assert 'new         2 (head.fc: 2), as initialised: the file has 5 classes' in str(report)
+    assert 'missing' not in str(report) and 'other shape' not in str(report)
     assert torch.equal(few.head.fc.weight, before['head.fc.weight'])
     assert not torch.equal(few.backbone.norm1.weight, before['backbone.norm1.weight'])
 
     detector = Detector()
     report = load(detector, timm_file, new_parts=True)
     assert set(report.new) == {'neck.weight', 'neck.bias', 'bbox_head.weight', 'bbox_head.bias'}
+    assert 'missing' not in str(report)
     # A backbone is no new part, and a part that the file has half of is none either.
     with pytest.raises(MisfitError, match='another shape'):
         load(Classifier(arch={**NARROW, 'embed_dims': (8, 8, 16, 8)}), timm_file, new_parts=True)

@@ -15,6 +15,7 @@ from mmengine.runner import load_checkpoint
 from moganet import MogaNet, get_model
 from moganet.checkpoints import load, open_checkpoint
 from moganet.checkpoints import writer as checkpoint_writer
+from moganet.checkpoints.reader import read
 
 from ..checkpoints import writers
 from .tools import LEAVES, REPO, TOOLS, call, script, test, train
@@ -172,5 +173,28 @@ def test_others_may_read_what_is_written(given: MogaNet) -> None:
     try:
         checkpoint_writer.save({'state_dict': {'a': torch.ones(1)}, 'meta': {}}, 'a.pth')
     finally:
-        os.umask(mask)
+        assert os.umask(mask) == 0o022  # as it was
     assert stat.S_IMODE(Path('a.pth').stat().st_mode) == 0o644
+
+
+def test_what_is_written_is_on_the_disk_before_it_has_its_name(
+    given: MogaNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    replace = Path.replace
+    monkeypatch.setattr(os, 'fsync', lambda handle: steps.append(f'fsync of {os.fstat(handle).st_size > 0}'))
+    monkeypatch.setattr(Path, 'replace', lambda path, to: (steps.append('replace'), replace(path, to)))
+    monkeypatch.setenv('HOME', str(tmp_path))
+    # In memory it lies in another order, as after a conversion.
+    checkpoint = {'state_dict': {'a': torch.ones(2, 3).t()}, 'meta': {'gate_act_twice': True}}
+    checkpoint_writer.save(checkpoint, '~/a.pth')
+    assert steps == ['fsync of True', 'replace'] and (tmp_path / 'a.pth').is_file()
+    checkpoint_writer.save(checkpoint, 'a.safetensors')
+    assert read('a.safetensors').data['state_dict']['a'].shape == (3, 2)
+
+
+def test_a_folder_is_not_written_over(given: MogaNet) -> None:
+    Path('folder.pth').mkdir()
+    for replace in (False, True):
+        with pytest.raises(ValueError, match='folder.pth is a folder'):
+            checkpoint_writer.check_target('folder.pth', replace=replace)

@@ -148,6 +148,13 @@ def test_resume_without_a_checkpoint_keeps_the_weights_to_start_from(config: str
     assert 'loaded' in plan.notes[1] and 'missing' not in plan.notes[1]
 
 
+def test_training_may_start_from_other_classes(config: str, workplace: Path) -> None:
+    _save_weights(workplace / 'weights.pth')
+    other = {'load_from': 'weights.pth', 'model.head.num_classes': 3}
+    plan = prepare_training(TrainOptions(config, cfg_options=other))
+    assert 'new         2 (head.fc: 2), as initialised: the file has 10 classes' in plan.notes[0]
+
+
 def test_resume_of_the_config_is_that_of_the_option(config: str, workplace: Path) -> None:
     plan = prepare_training(TrainOptions(config, cfg_options={'resume': True}))
     assert plan.cfg.resume is False and 'has no checkpoint yet' in plan.notes[0]

@@ -54,7 +54,7 @@ def test_a_moved_folder(tmp_path: Path) -> None:
     """MMEngine notes an absolute path."""
     moved = write(tmp_path / 'epoch_3.pth', age=9)
     write(tmp_path / 'epoch_4.pth')
-    (tmp_path / 'last_checkpoint').write_text('/elsewhere/epoch_3.pth')
+    (tmp_path / 'last_checkpoint').write_text('/elsewhere/epoch_3.pth\n')
     assert latest(tmp_path) == (moved, [])
 
 

@@ -57,7 +57,7 @@ def test_less_than_the_whole_backbone_is_refused_and_changes_nothing(damage: str
     model = _Whole()
     before = _frozen(model)
     told = {
-        'missing': r'1 of \d+ is missing \(blocks3.0: 1\).*another variant',
+        'missing': r'1 of \d+ is missing \(blocks3.0: 1\).*another variant.*have another prefix',
         'reshaped': r'1 has another shape \(blocks3.0.mlp.fc2.weight: \(4, 16, 1, 1\) in the file, \(8, 16, 1, 1\)',
         'renamed': r'are missing .*another prefix',
         'empty': r"are missing .*no MogaNet's",
@@ -69,9 +69,10 @@ def test_less_than_the_whole_backbone_is_refused_and_changes_nothing(damage: str
     assert _same(model.state_dict(), before)
 
 
-def test_a_prefix_that_is_seen_is_named() -> None:
-    weights = {name.replace('backbone.', 'net.'): value for name, value in _Whole().state_dict().items()}
-    with pytest.raises(ValueError, match="names begin with 'net.' here: give init_cfg's prefix='net.'"):
+@pytest.mark.parametrize('prefix', ['net.', 'backbone.'])
+def test_a_prefix_that_is_seen_is_named(prefix: str) -> None:
+    weights = {name.replace('backbone.', prefix): value for name, value in _Whole().state_dict().items()}
+    with pytest.raises(ValueError, match=f"names begin with '{prefix}' here: give init_cfg's prefix='{prefix}'"):
         _backbone().load_state_dict(weights, strict=False)
 
 
