@@ -1,5 +1,5 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
-# Measured here: box AP50 89.8, box AP 65.6 on tiny COCO (digits on photographs), after 5.9 minutes on 2 CPU cores.
+# Measured here: box AP50 89.4, box AP 65.0 on tiny COCO (digits on photographs), after 6.9 minutes on 2 CPU cores.
 # Command: make demo TASK=detection
 # Size: 3.45 M parameters. Processes: 2, batch 4 each.
 
