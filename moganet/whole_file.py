@@ -42,7 +42,7 @@ def replacing(path: str | Path) -> Iterator[Replacement]:
             temporary.chmod(0o666 & ~_umask())  # a temporary file is its owner's alone
             move_into_place(temporary, new.path)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            discard(temporary)
             raise
 
 
@@ -56,6 +56,12 @@ def move_into_place(temporary: Path, path: Path) -> None:
     _synchronise(temporary, os.O_RDWR)
     temporary.replace(path)
     _synchronise(path.parent, os.O_RDONLY)
+
+
+def discard(temporary: Path) -> None:
+    """Remove what could not be finished, where the disk still allows it: what was raised before matters more."""
+    with contextlib.suppress(OSError):
+        temporary.unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: str | Path) -> list[Path]:

@@ -12,6 +12,7 @@ from typing import Any
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, get_worker_info
 
 from ..randomness import derived_seed, preserved, seed_cpu
+from .samples import sample_of
 
 # What of a loader its successor takes over; the dataset, the sampler and the batch size are in the draws.
 _KEPT = (
@@ -103,10 +104,10 @@ class DrawnDataset(Dataset[Any]):
             return self.dataset[index]
         if get_worker_info() is not None:  # a worker draws for nothing else
             seed_cpu(index.seed)
-            return self.dataset[index]
+            return sample_of(self.dataset, index)
         with preserved():
             seed_cpu(index.seed)
-            return self.dataset[index]
+            return sample_of(self.dataset, index)
 
     def __len__(self) -> int:
         return len(self.dataset)

@@ -23,6 +23,7 @@ from .amp_option import apply_amp, mend_amp_on_cpu
 from .config_file import read_checked
 from .data_check import check_data
 from .drawing import check_visualizer
+from .faults import Circumstances, told_as_faults
 from .fill import fill, fill_pretrained
 from .model_build import build_checked
 from .resume import check_resumable, latest_checkpoint
@@ -142,9 +143,9 @@ def start(plan: Plan) -> Runner:
     """Build the Runner of a prepared plan: from here on files are written and processes talk to each other."""
     cfg = plan.cfg
     dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
-    compat.init_cpu_process_group(cfg.launcher, dist_cfg.get('timeout'))
-    # A config may name a Runner of its own, as the toolboxes' tools allow.
-    with compat.config_laid_out_once():
+    with told_as_faults(lambda: Circumstances(cfg.work_dir)), compat.config_laid_out_once():
+        compat.init_cpu_process_group(cfg.launcher, dist_cfg.get('timeout'))
+        # A config may name a Runner of its own, as the toolboxes' tools allow.
         return RUNNERS.build(cfg) if 'runner_type' in cfg else ResumableRunner.from_cfg(cfg)
 
 

@@ -14,8 +14,8 @@ from mmengine.runner import Runner
 
 from ..compat import quiet_console
 from ..models import MogaNet
-from ..whole_file import move_into_place, remove_unfinished, unfinished
-from .faults import CheckpointWriteError
+from ..whole_file import discard, move_into_place, remove_unfinished, unfinished
+from .faults import CheckpointWriteError, Circumstances, stop_where_the_log_fails, told_as_faults
 from .hooks import FiniteLossHook
 from .loops import ResumableLoop, resumable
 
@@ -36,6 +36,7 @@ class ResumableRunner(Runner):
         """Build the logger of the run, with the console filter on it before the first line is logged."""
         logger = super().build_logger(*args, **kwargs)
         quiet_console(logger)
+        stop_where_the_log_fails(logger)
         return logger
 
     def build_train_loop(self, loop: Any) -> Any:
@@ -59,11 +60,29 @@ class ResumableRunner(Runner):
             self.register_hook({'type': 'FiniteLossHook'})
 
     def train(self) -> Any:
-        """Train; what a killed process has left half-written is removed first."""
+        """Train; what a killed process has left half-written is removed first.
+
+        Raises:
+            RunFault: the run cannot go on; the message says why, and what to do.
+        """
         if is_main_process():
             for path in remove_unfinished(self.work_dir):
                 self.logger.info(f'removed {path}, which was being written when its run was stopped')
-        return super().train()
+        with told_as_faults(self._circumstances, self.logger):
+            return super().train()
+
+    def test(self) -> Any:
+        """Test.
+
+        Raises:
+            RunFault: the run cannot go on; the message says why, and what to do.
+        """
+        with told_as_faults(lambda: Circumstances(self.work_dir), self.logger):
+            return super().test()
+
+    def _circumstances(self) -> Circumstances:
+        batches = getattr(getattr(self._train_loop, 'dataloader', None), 'batch_sampler', None)
+        return Circumstances(self.work_dir, self.iter, getattr(batches, 'batch_size', None))
 
     def _init_model_weights(self) -> None:
         # A resumed run takes all its weights from its checkpoint: others are neither drawn nor fetched.
@@ -89,7 +108,7 @@ class ResumableRunner(Runner):
             if is_main_process():
                 move_into_place(temporary, Path(out_dir, filename))
         except BaseException as error:
-            temporary.unlink(missing_ok=True)
+            discard(temporary)
             if isinstance(error, OSError):
                 path, reason = Path(out_dir, filename), error.strerror or error
                 raise CheckpointWriteError(
