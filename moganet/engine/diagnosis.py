@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from mmengine.model import is_model_wrapper
 from torch import Tensor, nn
 
 from ..randomness import preserved, restore
@@ -22,6 +23,8 @@ class Diagnosis:
         module: the first module whose output is not finite though its inputs are; empty where there is none.
         terms: the terms of the loss that are not finite.
         files: the pictures of the batch.
+        losses: the terms of the loss, each summed up where it is a list.
+        failure: why the batch could not be computed to its end; empty where it could.
     """
 
     weights: tuple[str, ...]
@@ -29,6 +32,8 @@ class Diagnosis:
     module: str
     terms: tuple[str, ...]
     files: tuple[str, ...]
+    losses: Mapping[str, float]
+    failure: str = ''
 
     def __str__(self) -> str:
         found = []
@@ -41,6 +46,8 @@ class Diagnosis:
             found.append(f'first module: {self.module}')
         if self.terms:
             found.append(f'terms of the loss: {", ".join(self.terms)}')
+        if self.failure:
+            found.append(f'and computed once more the batch ends in {self.failure}')
         where = '; '.join(found) or 'nowhere when the batch is computed once more, so in the gradients'
         return f'not finite: {where}. Pictures: {", ".join(self.files) or "their data samples name none"}'
 
@@ -67,12 +74,16 @@ def diagnose(model: nn.Module, context: Any, batch: Any, random: Mapping[str, An
             first.append(f'{names[module] or "the model"} ({type(module).__name__})')
 
     hooks = [module.register_forward_hook(look) for module in model.modules() if module is not model]
+    inputs, failure = False, ''
+    losses: dict[str, Any] = {}
     try:
         with preserved(), torch.no_grad(), context:
             restore(dict(random))
             data = model.data_preprocessor(batch, True)
             inputs = not is_finite(data.get('inputs') if isinstance(data, dict) else data)
             losses = model._run_forward(data, mode='loss')
+    except Exception as error:  # a head may raise what it likes when it is given no numbers
+        failure = f'{type(error).__name__}: {error}'
     finally:
         for hook in hooks:
             hook.remove()
@@ -80,7 +91,13 @@ def diagnose(model: nn.Module, context: Any, batch: Any, random: Mapping[str, An
             for name, value in model.named_buffers():
                 value.copy_(buffers[name])
     terms = tuple(name for name, value in losses.items() if not is_finite(value))
-    return Diagnosis(weights, inputs, first[0] if first else '', terms, files_of(batch))
+    sums = {name: float(sum(tensor.sum() for tensor in _tensors(value))) for name, value in losses.items()}
+    return Diagnosis(weights, inputs, first[0] if first else '', terms, files_of(batch), sums, failure)
+
+
+def bare(model: nn.Module) -> Any:
+    """Return a model without what wraps it for several processes."""
+    return model.module if is_model_wrapper(model) else model
 
 
 def is_finite(value: Any) -> bool:

@@ -71,7 +71,7 @@ class Keep(Hook):
         self.weights = weights(runner)
 
 
-@pytest.mark.parametrize('number', [math.nan, math.inf])
+@pytest.mark.parametrize('number', [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize('place', TOLD)
 def test_a_run_ends_before_the_weights_are_spoilt(tmp_path: Path, place: str, number: float) -> None:
     keep = Keep()

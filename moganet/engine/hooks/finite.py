@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...randomness import capture
-from ..diagnosis import Diagnosis, diagnose, files_of
+from ...whole_file import replacing
+from ..diagnosis import Diagnosis, bare, diagnose, files_of
 from ..faults import NotFiniteError
 
 _ACTIONS = ('stop', 'skip')
@@ -38,6 +40,9 @@ class FiniteLossHook(Hook):
     def __init__(self, action: str = 'stop', max_skipped: int = 10, max_overflows: int = 25) -> None:
         if action not in _ACTIONS:
             raise ValueError(f'FiniteLossHook: action={action!r}; it must be one of {", ".join(_ACTIONS)}')
+        for name, number in (('max_skipped', max_skipped), ('max_overflows', max_overflows)):
+            if not isinstance(number, int) or number < 0:
+                raise ValueError(f'FiniteLossHook: {name}={number!r}; it must be a whole number of at least 0')
         self.action = action
         self.max_skipped, self.max_overflows = max_skipped, max_overflows
         self.skipped = self.overflows = 0
@@ -75,13 +80,17 @@ class FiniteLossHook(Hook):
         gradients = self._gradients()
         if not gradients:  # of a batch that was left out
             return
+        # A norm is finite if all its numbers are, but for an overflow of the norm itself, which is a fault as well.
+        finite = bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients))).all())
         scaler = getattr(self.wrapper, 'loss_scaler', None)
         if scaler is not None and scaler.is_enabled():
             before = scaler.get_scale()
-            self._step(**options)
-            self._count_overflows(before, scaler.get_scale())
-        # A norm is finite if all its numbers are, but for an overflow of the norm itself, which is a fault as well.
-        elif self._is_agreed(bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients))).all())):
+            self._step(**options)  # which leaves out what is not finite, and lowers the scale, unless that is fixed
+            if not finite and scaler.get_scale() >= before:
+                self._refuse('a gradient')
+            else:
+                self._count_overflows(finite, scaler.get_scale())
+        elif self._is_agreed(finite):
             self._step(**options)
         else:
             self._refuse('a gradient')
@@ -113,7 +122,7 @@ class FiniteLossHook(Hook):
             left = f', after {self.skipped} batches that were left out' if self.skipped else ''
             told = f'the run ends{left}; its checkpoints are whole, and --resume auto goes on from the last one'
         diagnosis = self._diagnose()
-        saved = self._save(done)
+        saved = self._save(done, weights=not skips)
         text = f'{what} of iteration {done} is not finite ({told}). {diagnosis}. The batch: {saved}'
         if not skips:
             raise NotFiniteError(text)
@@ -123,28 +132,41 @@ class FiniteLossHook(Hook):
         print_log(text, logger='current', level=30)
 
     def _diagnose(self) -> Diagnosis:
-        model = self.runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = bare(self.runner.model)
         return diagnose(model, self.wrapper.optim_context(model), self.batch, self.random)
 
-    def _save(self, done: int) -> Path:
-        """Write the batch, and where the random numbers stood, for whoever wants to see it again."""
+    def _save(self, done: int, weights: bool) -> str:
+        """Write the batch, and what else :func:`..replay.replay` needs; return the file, or why there is none."""
         path = Path(self.runner.work_dir, f'not_finite_iter_{done}_rank_{get_rank()}.pkl')
-        torch.save({'batch': self.batch, 'files': files_of(self.batch), 'random': self.random, 'iter': done}, path)
-        return path
+        files = files_of(self.batch)
+        saved: dict[str, Any] = {'batch': self.batch, 'files': files, 'random': self.random, 'iter': done}
+        if weights and not _is_sharded(self.runner.model):
+            saved['weights'] = bare(self.runner.model).state_dict()
+        buffer = io.BytesIO()
+        torch.save(saved, buffer)
+        try:
+            with replacing(path) as new:
+                new.file.write(buffer.getbuffer())
+        except OSError as error:  # which must not hide what it is written for
+            return f'{path} cannot be written: {error.strerror}'
+        return str(path)
 
-    def _count_overflows(self, before: float, after: float) -> None:
+    def _count_overflows(self, finite: bool, scale: float) -> None:
         """Tell a loss scale that is being found from gradients that no scale makes finite.
 
         Raises:
             NotFiniteError: too many steps in a row were left out.
         """
-        self.overflows = self.overflows + 1 if after < before else 0
+        self.overflows = 0 if finite else self.overflows + 1
         if self.overflows > self.max_overflows:
             done = self.runner.iter + 1
             raise NotFiniteError(
                 f"fp16's gradients have overflowed {self.overflows} steps in a row, to iteration {done}, and the loss "
-                f'scale is down at {after:g}; the losses themselves are finite. {self._diagnose()}. '
+                f'scale is down at {scale:g}; the losses themselves are finite. {self._diagnose()}. '
                 'Train with --amp bf16, or with a lower learning rate or clipped gradients'
             )
+
+
+def _is_sharded(model: nn.Module) -> bool:
+    """Whether a process has a part of the weights alone, so that all of them would have to give theirs."""
+    return is_model_wrapper(model) and not isinstance(model, nn.parallel.DistributedDataParallel)
