@@ -19,7 +19,9 @@ from ..models import MogaNet
 from ..models.old_names import unknown_argument
 from ..names import did_you_mean, slips
 from ..registry import SCOPE as OWN_SCOPE
+from .arguments import arguments_of, wrong_kind
 from .optimizers import LayerWiseDecayOptimWrapperConstructor
+from .settings_check import not_a_number, short
 
 TOOLBOXES = ('mmpretrain', 'mmdet', 'mmseg', 'mmpose')
 
@@ -170,7 +172,8 @@ def _registries_of(module: Any) -> list[Registry]:
 
 
 def check_types(cfg: Any, scope: str) -> None:
-    """Refuse an unknown ``type``, and an unknown argument of a type whose arguments are known in full.
+    """Refuse an unknown ``type``, an unknown argument of a type whose arguments are known in full, and a value that its
+    annotation says it does not take.
 
     Args:
         cfg: the config, its toolbox being imported.
@@ -178,14 +181,20 @@ def check_types(cfg: Any, scope: str) -> None:
 
     Raises:
         KeyError: a type or an argument is unknown; the message gives its place and the nearest valid name.
+        ValueError: a value is NaN, or of the wrong kind.
     """
     table = _TypeTable()
     for part in _BUILT_PARTS:
         node = cfg.get(part)
+        nan = not_a_number(part, node)
+        if nan:
+            raise ValueError(f'{nan} is nan; a number is needed')
         if part == 'optim_wrapper' and isinstance(node, dict) and 'optimizer' in node:
             node = {'type': 'OptimWrapper', **node}  # what it is by default
         for place, typed, node_scope in _typed_dicts(node, part, scope):
             table.check(place, typed, node_scope)
+    if isinstance(cfg.get('runner_type'), str):
+        table.check('runner_type', {'type': cfg['runner_type']}, scope)
     _check_untyped(cfg)
     for name in ('train_cfg', 'val_cfg', 'test_cfg'):
         _check_loop(cfg.get(name), name)
@@ -237,6 +246,7 @@ class _TypeTable:
         if classes is None and '.' not in name and not name[:1].islower():
             raise KeyError(f'{place}: unknown type {name!r} in {scope}{did_you_mean(name, known)}')
         _check_arguments(place, node, classes or [])
+        _check_values(place, node, classes or [])
 
 
 def _check_arguments(place: str, node: dict[str, Any], classes: list[Any]) -> None:
@@ -256,30 +266,12 @@ def _check_arguments(place: str, node: dict[str, Any], classes: list[Any]) -> No
         raise KeyError(f'{place}: {node["type"]} has no argument {unknown[0]!r}{did_you_mean(unknown[0], allowed)}')
 
 
-def arguments_of(cls: Any, through_bases: bool) -> set[str] | None:
-    """Return the names of the arguments that a class or a function takes; None when it may take any.
-
-    Args:
-        cls: the class or function.
-        through_bases: take ``**kwargs`` of a constructor for the arguments of the next one among its bases, as data
-            sets, hooks and schedulers have it. A backbone may hand them to another package instead.
-    """
-    names: set[str] = set()
-    for owner in inspect.getmro(cls) if inspect.isclass(cls) else (cls,):
-        function = vars(owner).get('__init__') if inspect.isclass(cls) else cls
-        if function is None:
-            continue
-        try:
-            parameters = inspect.signature(function).parameters.values()
-        except (TypeError, ValueError):
-            return None
-        names |= {parameter.name for parameter in parameters} - {'self'}
-        open_ended = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters)
-        if owner is object or not open_ended:
-            return None if owner is object else names
-        if not through_bases:
-            return None
-    return None
+def _check_values(place: str, node: dict[str, Any], classes: list[Any]) -> None:
+    """Refuse a value that no class of this name takes for its argument."""
+    for key, value in node.items() if classes else ():
+        taken = [wrong_kind(cls, key, value) for cls in classes]
+        if key not in _NO_ARGUMENTS and all(taken):
+            raise ValueError(f'{place}.{key} is {short(value)}; {node["type"]} takes {taken[0]}')
 
 
 def _check_untyped(cfg: Any) -> None:

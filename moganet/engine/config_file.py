@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from ..names import missing_file
 from . import config_check
+from .settings_check import check_kinds
 
 
 def read_checked(path: str, options: dict[str, Any], needed: tuple[str, ...], purpose: str) -> tuple[Any, str]:
@@ -28,6 +29,7 @@ def read_checked(path: str, options: dict[str, Any], needed: tuple[str, ...], pu
     """
     cfg = read_config(path, options)
     config_check.require_keys(cfg, needed, purpose)
+    check_kinds(cfg)
     scope = cfg.get('default_scope') or 'mmengine'
     config_check.import_toolbox(scope)
     config_check.check_types(cfg, scope)
@@ -61,7 +63,7 @@ def read_config(path: str, options: dict[str, Any]) -> Any:
         raise ValueError(f'config {path} cannot be read: {error}; `python -m moganet.doctor` may say why') from error
     except KeyError as error:
         raise KeyError(f'config {path} cannot be read: {error.args[0] if error.args else error}') from error
-    except (SyntaxError, NameError, TypeError, AttributeError, AssertionError, RuntimeError) as error:
+    except Exception as error:  # a config is a program of its own
         raise ValueError(f'config {path} cannot be read: {type(error).__name__}: {error}') from error
     config_check.check_options(options, cfg)
     if options:
@@ -69,6 +71,6 @@ def read_config(path: str, options: dict[str, Any]) -> Any:
             cfg.merge_from_dict(options)
         except (KeyError, TypeError, AttributeError, AssertionError, IndexError, ValueError) as error:
             reason = error.args[0] if error.args else error
-            raise ValueError(f'--cfg-options cannot be merged into {path}: {reason}') from error
+            raise ValueError(f'--cfg-options {", ".join(options)} cannot be merged into {path}: {reason}') from error
     config_check.check_top_level(list(cfg.keys()))
     return cfg

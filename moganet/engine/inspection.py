@@ -10,6 +10,8 @@ from .. import compat
 from ..analysis import Complexity, Memory, count, training_memory
 from .config_file import read_checked, read_config
 from .model_build import build_checked
+from .parts_check import check_optimizer, check_parts
+from .settings_check import check_settings
 
 
 def count_config(path: str, options: dict[str, Any], shape: tuple[int, int] | None, counter: str) -> Complexity:
@@ -57,8 +59,8 @@ def measure_config(
 def check_config(path: str, options: dict[str, Any]) -> str:
     """Check a config, of ours or of a toolbox, as ``tools/train.py`` does before it starts; data are not looked for.
 
-    Every type and argument that it names is looked up, the model is built, and its neck and heads are compared with
-    what a MogaNet gives them.
+    Every type and argument that it names is looked up, its parts are built once (no data are read), and the model's
+    neck and heads are compared with what a MogaNet gives them.
 
     Args:
         path: the config file.
@@ -72,7 +74,12 @@ def check_config(path: str, options: dict[str, Any]) -> str:
     """
     compat.silence_noise()
     cfg, scope = read_checked(path, options, ('model',), 'a check')
+    check_settings(cfg)
+    splits = tuple(split for split in ('train', 'val', 'test') if cfg.get(f'{split}_dataloader'))
+    check_parts(cfg, scope, splits, data=False)
     model = build_checked(cfg, scope)
+    if cfg.get('optim_wrapper') and cfg.get('train_cfg'):
+        check_optimizer(cfg, scope, model)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return f'{path}: {type(model).__name__} of {scope}, {parameters:,} parameters, nothing wrong'
 

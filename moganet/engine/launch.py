@@ -26,8 +26,10 @@ from .drawing import check_visualizer
 from .faults import Circumstances, told_as_faults
 from .fill import fill, fill_pretrained
 from .model_build import build_checked
+from .parts_check import check_optimizer, check_parts
 from .resume import check_resumable, latest_checkpoint
 from .runner import ResumableRunner
+from .settings_check import check_settings
 from .tta import apply_tta
 from .work_dir import ensure_writable, ensure_writable_together
 
@@ -96,8 +98,11 @@ def prepare_training(options: TrainOptions) -> Plan:
         notes += mend_amp_on_cpu(cfg)
     if options.auto_scale_lr:
         _auto_scale_lr(cfg)
-    check_data(cfg, ('train',) if cfg.get('val_cfg') is None else ('train', 'val'))
+    splits = ('train',) if cfg.get('val_cfg') is None else ('train', 'val')
+    check_data(cfg, splits)
+    check_parts(cfg, scope, splits)
     model = build_checked(cfg, scope)
+    check_optimizer(cfg, scope, model)
     notes += _resume(cfg, options.resume or _configured_resume(cfg), model)
     if not cfg.resume:
         notes += fill_pretrained(cfg, model)
@@ -119,6 +124,7 @@ def prepare_testing(options: TestOptions) -> Plan:
         raise ValueError(f'--out {options.out}: predictions are written as a pickle; give a name that ends in .pkl')
     cfg, scope, notes = _common(options, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'testing')
     check_data(cfg, ('test',))
+    check_parts(cfg, scope, ('test',))
     model = build_checked(cfg, scope)
     cfg.load_from, report = fill(model, options.checkpoint)
     cfg.resume = False
@@ -165,6 +171,7 @@ def _common(options: RunOptions, needed: tuple[str, ...], purpose: str) -> tuple
     compat.silence_noise()
     _check_processes(options.launcher)
     cfg, scope = read_checked(options.config, options.cfg_options, needed, purpose)
+    check_settings(cfg)
     cfg.launcher = options.launcher
     work_dir = options.work_dir or cfg.get('work_dir') or os.path.join('work_dirs', Path(options.config).stem)
     cfg.work_dir = os.path.expanduser(work_dir)  # bash leaves `--work-dir=~/run` as it is

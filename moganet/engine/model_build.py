@@ -9,6 +9,7 @@ from torch import nn
 
 from ..analysis import described_model
 from .fit_check import check_fit_of_parts
+from .parts_check import told
 
 
 def build_checked(cfg: Any, scope: str) -> nn.Module:
@@ -24,9 +25,7 @@ def build_checked(cfg: Any, scope: str) -> nn.Module:
     if 'preprocess_cfg' in cfg:
         cfg.model.setdefault('data_preprocessor', cfg.preprocess_cfg)
     with MODELS.switch_scope_and_registry(scope) as registry:
-        try:
-            model: nn.Module = registry.build(described_model(cfg))
-        except (TypeError, AssertionError, AttributeError, RuntimeError) as error:
-            raise ValueError(f'the model cannot be built: {type(error).__name__}: {error}') from error
+        with told('model', described_model(cfg)) as described:
+            model: nn.Module = registry.build(described)
         check_fit_of_parts(cfg, model)
     return model
