@@ -14,6 +14,7 @@ try:
     from moganet.engine.cli import parse_train, run_tool
     from moganet.engine.hooks import Stopped
     from moganet.engine.launch import finish, prepare_training, start
+    from moganet.engine.preflight import preflight
     from moganet.engine.report import print_plan
 except ImportError as error:
     print(f'error: {error}, in {sys.executable}; `python -m moganet.doctor` tells what to install', file=sys.stderr)
@@ -23,6 +24,8 @@ except ImportError as error:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; return the exit code."""
     options = parse_train(argv)
+    if options.preflight:
+        return preflight(options)
 
     def prepare() -> Callable[[], None]:
         plan = prepare_training(options)

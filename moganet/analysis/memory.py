@@ -111,8 +111,8 @@ def training_memory(cfg: Any, batch: int | None = None, shape: Shape | None = No
     if scope == 'mmpose':
         model.train_cfg = {**(model.train_cfg or {}), 'compute_acc': False}  # a score that needs values
     averaged = [deepcopy(model) for hook in cfg.get('custom_hooks') or [] if hook.get('type') == 'EMAHook']
-    optim_wrapper = build_optim_wrapper(model, _in_float32(cfg.optim_wrapper))
-    _prime(optim_wrapper)
+    optim_wrapper = build_optim_wrapper(model, in_float32(cfg.optim_wrapper))
+    prime(optim_wrapper)
     samples = training_samples(cfg, scope, batch, shape, device)
     inputs = torch.zeros(batch, image_channels(cfg), *shape, device=device)
     if not by_shapes:
@@ -123,7 +123,7 @@ def training_memory(cfg: Any, batch: int | None = None, shape: Shape | None = No
         optim_wrapper.backward(model.parse_losses(losses)[0])
         optim_wrapper.step()
 
-    kept = [*model.parameters(), *model.buffers(), *_states(optim_wrapper)]
+    kept = [*model.parameters(), *model.buffers(), *optimizer_tensors(optim_wrapper)]
     kept += [tensor for copy in averaged for tensor in (*copy.parameters(), *copy.buffers())]
     kept += [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     try:
@@ -191,7 +191,7 @@ class _LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return out
 
 
-def _in_float32(described: Any) -> Any:
+def in_float32(described: Any) -> Any:
     """Return the config of an optimizer wrapper without mixed precision, which MMEngine refuses where no GPU is."""
     described = deepcopy(described)
     if described.get('type') in ('AmpOptimWrapper', 'CpuAmpOptimWrapper'):
@@ -201,18 +201,19 @@ def _in_float32(described: Any) -> Any:
     return described
 
 
-def _prime(optim_wrapper: OptimWrapper) -> None:
+def prime(optim_wrapper: OptimWrapper) -> None:
     """Bring an optimizer to where it is between two steps: its state is there, and so are accumulated gradients."""
     for group in optim_wrapper.param_groups:
         for parameter in group['params']:
             if parameter.requires_grad:
                 parameter.grad = torch.zeros_like(parameter)
-    optim_wrapper.step()
+    optim_wrapper.optimizer.step()  # without the clipping of gradients, which asks for their values
     if getattr(optim_wrapper, '_accumulative_counts', 1) == 1:
         optim_wrapper.zero_grad(set_to_none=True)
 
 
-def _states(optim_wrapper: OptimWrapper) -> list[Tensor]:
+def optimizer_tensors(optim_wrapper: OptimWrapper) -> list[Tensor]:
+    """Return the tensors of an optimizer's state, such as AdamW's two moments."""
     states = optim_wrapper.optimizer.state.values()
     return [value for state in states for value in state.values() if isinstance(value, Tensor)]
 

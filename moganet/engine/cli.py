@@ -9,7 +9,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from mmengine.config import DictAction
 
@@ -100,7 +100,30 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def train_parser() -> argparse.ArgumentParser:
     """Return the parser of ``tools/train.py``."""
-    parser = _parser('tools/train.py', 'Train a model of any of the four tasks.')
+    parser = _training_parser('tools/train.py', 'Train a model of any of the four tasks.')
+    preflight_help = 'check what can be checked before the first step, and end; exit code 1 if a check failed'
+    parser.add_argument('--preflight', action='store_true', help=preflight_help)
+    return parser
+
+
+def preflight_parser() -> argparse.ArgumentParser:
+    """Return the parser of ``tools/misc/preflight.py``."""
+    purpose = 'Check all that a training needs, before its first step: what `tools/train.py CONFIG --preflight` does.'
+    parser = _training_parser('tools/misc/preflight.py', purpose)
+    parser.epilog = 'Nothing is written or fetched. Exit code: 0 when a run may begin, 1 when a check failed.'
+    gpus_help = 'processes of the run, a GPU each; default: as many as the launcher has started, or 1'
+    parser.add_argument('gpus', metavar='GPUS', nargs='?', type=_at_least_one, help=gpus_help)
+    return parser
+
+
+def _at_least_one(word: str) -> int:
+    if not word.isdecimal() or int(word) < 1:
+        raise argparse.ArgumentTypeError(f'{word!r} is no number of processes; 1 or more is needed')
+    return int(word)
+
+
+def _training_parser(name: str, purpose: str) -> argparse.ArgumentParser:
+    parser = _parser(name, purpose)
     parser.epilog = _DOORS
     _add_common(parser)
     add = parser.add_argument
@@ -128,9 +151,20 @@ test_parser.__test__ = False  # type: ignore[attr-defined]  # the name does not 
 
 def parse_train(argv: Sequence[str] | None = None) -> TrainOptions:
     """Parse the command line of ``tools/train.py``."""
-    values = vars(train_parser().parse_args(_spell_out(sys.argv[1:] if argv is None else list(argv))))
+    return TrainOptions(**_parse_training(train_parser(), argv))
+
+
+def parse_preflight(argv: Sequence[str] | None = None) -> tuple[TrainOptions, int | None]:
+    """Parse the command line of ``tools/misc/preflight.py``; return the options and GPUS."""
+    values = _parse_training(preflight_parser(), argv)
+    gpus = values.pop('gpus')
+    return TrainOptions(**values, preflight=True), gpus
+
+
+def _parse_training(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> dict[str, Any]:
+    values = vars(parser.parse_args(_spell_out(sys.argv[1:] if argv is None else list(argv))))
     _note_local_rank(values.pop('local_rank'))
-    return TrainOptions(**values)
+    return values
 
 
 def parse_test(argv: Sequence[str] | None = None) -> TestOptions:

@@ -51,7 +51,7 @@ def fill_pretrained(cfg: Any, model: nn.Module) -> list[str]:
     """
     reports, addresses = {}, {}
     for module in model.modules():
-        for init_cfg in _pretrained(getattr(module, 'init_cfg', None)):
+        for init_cfg in pretrained_parts(getattr(module, 'init_cfg', None)):
             given = str(init_cfg.get('checkpoint') or '')
             if _is_mmengines(given):
                 continue
@@ -65,7 +65,7 @@ def fill_pretrained(cfg: Any, model: nn.Module) -> list[str]:
     return [str(report) for report in reports.values()]
 
 
-def _pretrained(init_cfg: Any) -> Iterator[Any]:
+def pretrained_parts(init_cfg: Any) -> Iterator[Any]:
     """Yield the parts of an ``init_cfg`` that name a checkpoint: itself, or some of its list."""
     for part in init_cfg if isinstance(init_cfg, (list, tuple)) else (init_cfg,):
         kind = part.get('type') if isinstance(part, dict) else None
@@ -82,7 +82,7 @@ def _is_mmengines(given: str) -> bool:
 def _rewrite(part: Any, addresses: Mapping[str, str]) -> None:
     """Put addresses in the place of the names in a config's model."""
     if isinstance(part, dict):
-        for init_cfg in _pretrained(part.get('init_cfg')):
+        for init_cfg in pretrained_parts(part.get('init_cfg')):
             if init_cfg.get('checkpoint') in addresses:
                 init_cfg['checkpoint'] = addresses[init_cfg['checkpoint']]
                 if 'MogaNet' in str(part.get('type')):

@@ -62,6 +62,7 @@ class TrainOptions(RunOptions):
     resume: str | None = None
     amp: str | None = None
     auto_scale_lr: bool = False
+    preflight: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,21 @@ def prepare_training(options: TrainOptions) -> Plan:
     Raises:
         ValueError, KeyError, FileNotFoundError: the options or the config are wrong; told in one line.
     """
+    cfg, scope, notes = training_config(options)
+    check_data(cfg, splits_of_training(cfg))
+    model = build_parts(cfg, scope)
+    notes += fill_for_training(cfg, model, options)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    cfg.work_dir = str(ensure_writable(cfg.work_dir, '--work-dir', parameters * 4 * _CHECKPOINT_COPIES))
+    return Plan(cfg, parameters, notes)
+
+
+def training_config(options: TrainOptions) -> tuple[Any, str, list[str]]:
+    """Read, check and complete the config of a training run; return it, its toolbox, and what to tell the user.
+
+    Raises:
+        ValueError, KeyError, FileNotFoundError: the options or the config are wrong; told in one line.
+    """
     cfg, scope, notes = _common(options, ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'), 'training')
     if options.amp:
         notes.append(apply_amp(cfg, options.amp))
@@ -98,20 +114,44 @@ def prepare_training(options: TrainOptions) -> Plan:
         notes += mend_amp_on_cpu(cfg)
     if options.auto_scale_lr:
         _auto_scale_lr(cfg)
-    splits = ('train',) if cfg.get('val_cfg') is None else ('train', 'val')
-    check_data(cfg, splits)
-    check_parts(cfg, scope, splits)
+    return cfg, scope, notes
+
+
+def splits_of_training(cfg: Any) -> tuple[str, ...]:
+    """Return which data a training run reads: ``train``, and ``val`` if it validates."""
+    return ('train',) if cfg.get('val_cfg') is None else ('train', 'val')
+
+
+def build_parts(cfg: Any, scope: str, data: bool = True) -> nn.Module:
+    """Build what a training run builds, each part once, without data; return the model.
+
+    Args:
+        cfg: from :func:`training_config`.
+        scope: its toolbox.
+        data: whether the data are there.
+
+    Raises:
+        ValueError, KeyError: a part cannot be built; told in one line.
+    """
+    check_parts(cfg, scope, splits_of_training(cfg), data)
     model = build_checked(cfg, scope)
     check_optimizer(cfg, scope, model)
-    notes += _resume(cfg, options.resume or _configured_resume(cfg), model)
+    return model
+
+
+def fill_for_training(cfg: Any, model: nn.Module, options: TrainOptions) -> list[str]:
+    """Fill a model with what its training begins or goes on with, and have the Runner read the same; return reports.
+
+    Raises:
+        ValueError, KeyError, FileNotFoundError: a checkpoint cannot be had, or does not fill the model.
+    """
+    notes = _resume(cfg, options.resume or _configured_resume(cfg), model)
     if not cfg.resume:
         notes += fill_pretrained(cfg, model)
         if cfg.get('load_from'):
             cfg.load_from, report = fill(model, cfg.load_from, new_parts=True)
             notes.append(str(report))
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    cfg.work_dir = str(ensure_writable(cfg.work_dir, '--work-dir', parameters * 4 * _CHECKPOINT_COPIES))
-    return Plan(cfg, parameters, notes)
+    return notes
 
 
 def prepare_testing(options: TestOptions) -> Plan:
