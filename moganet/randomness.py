@@ -16,7 +16,7 @@ def capture() -> dict[str, Any]:
     """Return where Python's, numpy's and torch's generators of this process stand, the GPU's in use too."""
     state: dict[str, Any] = {'python': random.getstate(), 'numpy': np.random.get_state()}
     state['torch'] = torch.get_rng_state()
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         state['cuda'] = torch.cuda.get_rng_state()
     return state
 

@@ -52,13 +52,13 @@ class Diagnosis:
         return f'not finite: {where}. Pictures: {", ".join(self.files) or "their data samples name none"}'
 
 
-def diagnose(model: nn.Module, context: Any, batch: Any, random: Mapping[str, Any]) -> Diagnosis:
+def diagnose(model: Any, context: Any, batch: Any, random: Mapping[str, Any]) -> Diagnosis:
     """Compute the loss of a batch once more, and see where it stops being finite.
 
     The model is left as it was: its norms' statistics are put back.
 
     Args:
-        model: as MMEngine trains it, without a wrapper.
+        model: MMEngine's, without a wrapper.
         context: within which the loss is computed, such as mixed precision's.
         batch: as the loader gave it.
         random: where the random numbers stood before the batch, see :func:`moganet.randomness.capture`.

@@ -292,7 +292,8 @@ def _resume(cfg: Any, resume: str | None, model: nn.Module) -> list[str]:
     cfg.resume = False
     if resume is None:
         return []
-    foreign, notes = not holds_moganet(model), []
+    foreign = not holds_moganet(model)
+    notes: list[str] = []
     if resume == 'auto':
         checkpoint, notes = latest_checkpoint(cfg.work_dir, foreign=foreign)
         if checkpoint is None:

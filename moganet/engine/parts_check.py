@@ -182,7 +182,7 @@ def _visualizer(cfg: Any) -> Iterator[None]:
             cls._instance_dict.pop(_NAME, None)
 
 
-def _all_subclasses(cls: type) -> list[Any]:
+def _all_subclasses(cls: Any) -> list[Any]:
     return [found for child in cls.__subclasses__() for found in (child, *_all_subclasses(child))]
 
 

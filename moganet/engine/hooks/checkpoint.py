@@ -24,6 +24,8 @@ class SafeCheckpointHook(CheckpointHook):
     writes has none left, and so it is with the best one.
     """
 
+    file_backend: Any
+
     def before_train(self, runner: Any) -> None:
         """Prepare the folder, and remove what a killed run had still to remove."""
         super().before_train(runner)

@@ -40,13 +40,13 @@ class ResumableIterLoop(ResumableLoop, IterBasedTrainLoop):
 
     def _endless(self) -> Iterator[Any]:
         """Yield batch after batch from where the run stands; most samplers for this loop never end by themselves."""
-        sampler = self.dataloader.batch_sampler.sampler
+        sampler = self.draws.sampler
         epoch, skip = 0, self._iter
         while True:
             if hasattr(sampler, 'set_epoch'):
                 sampler.set_epoch(epoch)
             yield from self.batches(epoch, skip)
-            passed = self.dataloader.batch_sampler.passed
+            passed = self.draws.passed
             if not passed:
                 raise ValueError('the training data have no batch: there are fewer samples than a batch takes')
             epoch, skip = epoch + 1, max(0, skip - passed)

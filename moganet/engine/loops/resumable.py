@@ -12,7 +12,7 @@ from mmengine.runner import BaseLoop
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ...datasets.draws import with_draws
+from ...datasets.draws import DrawnBatches, with_draws
 from ...randomness import capture, preserved, restore
 
 _SUCCESSORS = {'EpochBasedTrainLoop': 'ResumableEpochLoop', 'IterBasedTrainLoop': 'ResumableIterLoop'}
@@ -48,6 +48,7 @@ class ResumableLoop(BaseLoop):
 
     _epoch: int
     _iter: int
+    _dataloader: DataLoader[Any]
 
     def __init__(self, runner: Any, dataloader: Any, **options: Any) -> None:
         options_of_loader = {'seed': runner.seed, 'diff_rank_seed': runner._randomness_cfg.get('diff_rank_seed', False)}
@@ -63,10 +64,16 @@ class ResumableLoop(BaseLoop):
 
     @dataloader.setter
     def dataloader(self, loader: DataLoader[Any]) -> None:
-        drawn = with_draws(loader, self._seed, get_rank(), get_world_size())
-        if hasattr(self, '_dataloader'):
-            _hand_on_seed(self._dataloader.batch_sampler.sampler, drawn.batch_sampler.sampler)
-        self._dataloader = drawn
+        before = self.draws.sampler if hasattr(self, '_dataloader') else None
+        self._dataloader = with_draws(loader, self._seed, get_rank(), get_world_size())
+        _hand_on_seed(before, self.draws.sampler)
+
+    @property
+    def draws(self) -> DrawnBatches:
+        """Which samples are drawn, and by which seeds."""
+        draws = self._dataloader.batch_sampler
+        assert isinstance(draws, DrawnBatches)  # the setter's
+        return draws
 
     # What is kept.
 
@@ -74,7 +81,7 @@ class ResumableLoop(BaseLoop):
         """Return what a checkpoint has to hold for :meth:`go_on_from`; every process has to call it."""
         mine = {'random': self._before_validation or capture(), 'gradients': self._gradients()}
         everyone = all_gather_object(mine)
-        batches = self.dataloader.batch_sampler
+        batches = self.draws
         return {
             'seed': self._seed,
             'sampler_seed': getattr(batches.sampler, 'seed', None),
@@ -94,7 +101,7 @@ class ResumableLoop(BaseLoop):
                 'others than the run before would have drawn'
             )
             return
-        batches = self.dataloader.batch_sampler
+        batches = self.draws
         self._seed = batches.seed = state['seed']
         if state['sampler_seed'] is not None:
             batches.sampler.seed = state['sampler_seed']
@@ -142,7 +149,7 @@ class ResumableLoop(BaseLoop):
 
         Beginning takes no random numbers from the training, so that it may be done once more.
         """
-        self.dataloader.batch_sampler.start(epoch, skip)
+        self.draws.start(epoch, skip)
         with preserved():
             return iter(self.dataloader)
 
