@@ -230,8 +230,8 @@ def test_deterministic_has_cublas_repeat_itself(config: str, monkeypatch: pytest
 @pytest.mark.parametrize(
     ('options', 'told'),
     [
-        ({'model.head.in_channels': 'x'}, 'the model cannot be built: '),
-        ({'model.head.num_class': 3}, "the model cannot be built: TypeError: .*'num_class'"),
+        ({'model.head.in_channels': 'x'}, "model.head.in_channels is 'x'; LinearClsHead takes int"),
+        ({'model.head.num_class': 3}, r"model.head: LinearClsHead\(.*\) cannot be built: TypeError: .*'num_class'"),
         ({'model.backbone.with_cp': True, 'model.neck.type': 'MogaNeck'}, "'MogaNeck'"),
     ],
 )
