@@ -14,12 +14,11 @@ from typing import Any, NoReturn
 from mmengine.config import DictAction
 
 from ..environment import is_main_process
+from .failures import give_way, is_lost_peer, leave_to_others, local_rank, name_of_process, what_was_lost
 from .faults import RunFault
 from .launch import TestOptions, TrainOptions
 
 USER_ERRORS = (ValueError, KeyError, FileNotFoundError)
-# What the launchers call a process's number on its machine.
-_LOCAL_RANKS = ('LOCAL_RANK', 'SLURM_LOCALID', 'OMPI_COMM_WORLD_LOCAL_RANK')
 _MMENGINE_PREFIX = re.compile(r'^class `\w+` in [\w/.]+: ')
 
 
@@ -185,21 +184,26 @@ def _spell_out(argv: list[str]) -> list[str]:
 
 
 def _note_local_rank(rank: int | None) -> None:
-    os.environ.setdefault('LOCAL_RANK', _local_rank() if rank is None else str(rank))
-
-
-def _local_rank() -> str:
-    return next((os.environ[name] for name in _LOCAL_RANKS if name in os.environ), '0')
+    os.environ.setdefault('LOCAL_RANK', local_rank() if rank is None else str(rank))
 
 
 def print_error(error: BaseException | str) -> None:
     """Print ``error: ...`` on stderr, in one line; of several processes on a machine the first one speaks."""
-    if _local_rank() != '0':
-        return
+    if local_rank() == '0':
+        _print_line(error)
+
+
+def _print_own_error(error: BaseException | str) -> None:
+    """Print ``error: process 3: ...``, what this process alone may have found, unless the first one tells the same."""
+    give_way()
+    _print_line(error)
+
+
+def _print_line(error: BaseException | str) -> None:
     # str() of a KeyError is in quotes.
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     text = _MMENGINE_PREFIX.sub('', ' '.join(text.split()))
-    print(f'error: {text}', file=sys.stderr, flush=True)
+    print(': '.join(['error', *filter(None, [name_of_process()]), text]), file=sys.stderr, flush=True)
 
 
 def run_tool(prepare: Callable[[], Callable[[], None]]) -> int:
@@ -207,18 +211,28 @@ def run_tool(prepare: Callable[[], Callable[[], None]]) -> int:
 
     Args:
         prepare: checks everything and returns the work. A user's error in it is told in one line, with exit code 2, and
-            so is a fault of the run in the work itself, with exit code 1; any other error there keeps its traceback.
+            so is a fault of the run in the work itself, with exit code 1; any other error there keeps its traceback,
+            but for that of a process that has lost another one.
     """
     with _only_the_first_prints():
         try:
             work = prepare()
         except USER_ERRORS as error:
-            print_error(error)
+            _print_own_error(error)
             return 2
         try:
             work()
         except RunFault as fault:
-            print_error(fault)
+            _print_own_error(fault)
+            return 1
+        except Exception as error:
+            if not is_lost_peer(error):
+                give_way()
+                if name_of_process():
+                    print(f'{name_of_process()} ends by this:', file=sys.stderr, flush=True)
+                raise
+            if leave_to_others():
+                _print_line(f'another process has ended, or cannot be reached; it tells why ({what_was_lost(error)})')
             return 1
     return 0
 

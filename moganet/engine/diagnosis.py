@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from ..randomness import preserved, restore
 
+# torch's and mmcv's batch norms over all processes.
+_SYNCHRONISED = ('SyncBatchNorm', 'NaiveSyncBatchNorm')
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -55,7 +58,8 @@ class Diagnosis:
 def diagnose(model: Any, context: Any, batch: Any, random: Mapping[str, Any]) -> Diagnosis:
     """Compute the loss of a batch once more, and see where it stops being finite.
 
-    The model is left as it was: its norms' statistics are put back.
+    The model is left as it was: its norms' statistics are put back. Synchronised norms take the statistics that they
+    have: the other processes may not be here to give theirs.
 
     Args:
         model: MMEngine's, without a wrapper.
@@ -73,10 +77,13 @@ def diagnose(model: Any, context: Any, batch: Any, random: Mapping[str, Any]) ->
         if not first and not is_finite(output) and is_finite(args):
             first.append(f'{names[module] or "the model"} ({type(module).__name__})')
 
+    synchronised = [module for module in model.modules() if type(module).__name__ in _SYNCHRONISED and module.training]
     hooks = [module.register_forward_hook(look) for module in model.modules() if module is not model]
     inputs, failure = False, ''
     losses: dict[str, Any] = {}
     try:
+        for module in synchronised:
+            module.training = False
         with preserved(), torch.no_grad(), context:
             restore(dict(random))
             data = model.data_preprocessor(batch, True)
@@ -87,6 +94,8 @@ def diagnose(model: Any, context: Any, batch: Any, random: Mapping[str, Any]) ->
     finally:
         for hook in hooks:
             hook.remove()
+        for module in synchronised:
+            module.training = True
         with torch.no_grad():
             for name, value in model.named_buffers():
                 value.copy_(buffers[name])

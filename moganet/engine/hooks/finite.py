@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.dist import all_gather_object, all_reduce, get_rank, get_world_size
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -70,10 +70,11 @@ class FiniteLossHook(Hook):
             self.buffers = {name: value.clone() for name, value in runner.model.named_buffers()}
 
     def _checked_backward(self, loss: Tensor, **options: Any) -> None:
-        if self._is_agreed(bool(torch.isfinite(loss.detach()).all())):
+        finite = bool(torch.isfinite(loss.detach()).all())
+        if self._is_agreed(finite):
             self._backward(loss, **options)
             return
-        self._refuse('the loss')
+        self._refuse('the loss', finite)
         self.wrapper._inner_count += 1
 
     def _checked_step(self, **options: Any) -> None:
@@ -87,13 +88,13 @@ class FiniteLossHook(Hook):
             before = scaler.get_scale()
             self._step(**options)  # which leaves out what is not finite, and lowers the scale, unless that is fixed
             if not finite and scaler.get_scale() >= before:
-                self._refuse('a gradient')
+                self._refuse('a gradient', finite)
             else:
                 self._count_overflows(finite, scaler.get_scale())
         elif self._is_agreed(finite):
             self._step(**options)
         else:
-            self._refuse('a gradient')
+            self._refuse('a gradient', finite)
 
     def _gradients(self) -> list[Tensor]:
         groups = self.wrapper.optimizer.param_groups
@@ -107,8 +108,12 @@ class FiniteLossHook(Hook):
         all_reduce(agreed, op='min')
         return bool(agreed)
 
-    def _refuse(self, what: str) -> None:
+    def _refuse(self, what: str, finite: bool) -> None:
         """End the run, or note that a batch is left out.
+
+        Args:
+            what: that is not finite, in some process.
+            finite: whether it is finite in this one.
 
         Raises:
             NotFiniteError: the run ends.
@@ -121,15 +126,21 @@ class FiniteLossHook(Hook):
         else:
             left = f', after {self.skipped} batches that were left out' if self.skipped else ''
             told = f'the run ends{left}; its checkpoints are whole, and --resume auto goes on from the last one'
-        diagnosis = self._diagnose()
-        saved = self._save(done, weights=not skips)
-        text = f'{what} of iteration {done} is not finite ({told}). {diagnosis}. The batch: {saved}'
+        found = '' if finite else f'{self._diagnose()}. The batch: {self._save(done, weights=not skips)}'
+        text = f'{what} of iteration {done} is not finite ({told}). {self._found_anywhere(found)}'
         if not skips:
             raise NotFiniteError(text)
         with torch.no_grad():
             for name, value in self.runner.model.named_buffers():
                 value.copy_(self.buffers[name])
         print_log(text, logger='current', level=30)
+
+    def _found_anywhere(self, found: str) -> str:
+        """Return what was found in this process, or, where all are here together, in each that has found something."""
+        if get_world_size() == 1 or self.action == 'stop':
+            return found
+        everyone = enumerate(all_gather_object(found))
+        return '; '.join(f'process {rank}: {one}' for rank, one in everyone if one)
 
     def _diagnose(self) -> Diagnosis:
         model = bare(self.runner.model)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import signal
 import threading
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from ..network import name_interface
 from .checkpoint import INTERRUPTED, note_last
 
 
@@ -39,21 +41,23 @@ class StopSignalHook(Hook):
     """
 
     priority = 'LOWEST'
+    # The signal that has come, or 0: to the process, whichever hook listens for it.
+    came: ClassVar[int] = 0
 
     def __init__(self, signals: tuple[str, ...] = ('SIGTERM', 'SIGUSR1')) -> None:
         self.signals = [signal.Signals[name] for name in signals]
         self._before: dict[signal.Signals, Any] = {}
-        self._came = 0
         self._group: Any = None
 
     def before_train(self, runner: Any) -> None:
         """Listen; Python allows it in the main thread alone."""
-        self._came = 0
+        StopSignalHook.came = 0
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._note) for number in self.signals}
         if get_world_size() > 1 and self._group is None:
             # The answer is needed on the CPU: asking the GPUs would have them wait for each iteration's end.
-            self._group = torch.distributed.new_group(backend='gloo')
+            name_interface()
+            self._group = torch.distributed.new_group(backend='gloo', timeout=_timeout(runner))
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
@@ -67,9 +71,7 @@ class StopSignalHook(Hook):
         if not number:
             return
         done = runner.iter + 1
-        runner.save_checkpoint(
-            runner.work_dir, INTERRUPTED, meta={'epoch': runner.epoch, 'iter': done}, by_epoch=False
-        )
+        runner.save_checkpoint(runner.work_dir, INTERRUPTED, meta={'epoch': runner.epoch, 'iter': done}, by_epoch=False)
         path = str(Path(runner.work_dir, INTERRUPTED))
         if is_main_process():
             note_last(runner.work_dir, path)
@@ -83,12 +85,18 @@ class StopSignalHook(Hook):
         self._before = {}
 
     def _note(self, number: int, frame: Any) -> None:
-        self._came = number
+        StopSignalHook.came = number
 
     def _came_anywhere(self) -> int:
         """Return the signal that has come to this process or to another one, or 0."""
         if self._group is None:
-            return self._came
-        came = torch.tensor(self._came)
+            return self.came
+        came = torch.tensor(self.came)
         torch.distributed.all_reduce(came, op=torch.distributed.ReduceOp.MAX, group=self._group)
         return int(came)
+
+
+def _timeout(runner: Any) -> timedelta | None:
+    """Return how long the processes wait for each other, where the config says it."""
+    seconds = ((runner.cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
+    return None if seconds is None else timedelta(seconds=seconds)
