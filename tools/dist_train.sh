@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train in GPUS processes: tools/dist_train.sh CONFIG GPUS [options of tools/train.py]
-# Environment: NNODES NODE_RANK MASTER_ADDR PORT (as in the toolboxes; on one node a free port is found), PYTHON.
+# Environment: NNODES NODE_RANK MASTER_ADDR PORT (as in the toolboxes; on one node a free port is found), PYTHON,
+# MAX_RESTARTS (how often all processes are started again, from the last checkpoint, after one has died; 0).
 set -euo pipefail
 
 if [ "$#" -lt 2 ]; then

@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from .. import compat
-from ..checkpoints import holds_moganet, open_checkpoint
+from ..checkpoints import Checkpoint, holds_moganet, open_checkpoint
 from ..evaluation.metrics import DumpSegResults
 from .amp_option import apply_amp, mend_amp_on_cpu
 from .config_file import read_checked
@@ -26,7 +26,9 @@ from .drawing import check_visualizer
 from .faults import Circumstances, told_as_faults
 from .fill import fill, fill_pretrained
 from .model_build import build_checked
+from .network import name_interface
 from .parts_check import check_optimizer, check_parts
+from .restart import check_agreement, own_checkpoint
 from .resume import check_resumable, latest_checkpoint
 from .runner import ResumableRunner
 from .settings_check import check_settings
@@ -188,11 +190,14 @@ def prepare_testing(options: TestOptions) -> Plan:
 def start(plan: Plan) -> Runner:
     """Build the Runner of a prepared plan: from here on files are written and processes talk to each other."""
     cfg = plan.cfg
+    name_interface()
     dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
     with told_as_faults(lambda: Circumstances(cfg.work_dir)), compat.config_laid_out_once():
         compat.init_cpu_process_group(cfg.launcher, dist_cfg.get('timeout'))
         # A config may name a Runner of its own, as the toolboxes' tools allow.
-        return RUNNERS.build(cfg) if 'runner_type' in cfg else ResumableRunner.from_cfg(cfg)
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else ResumableRunner.from_cfg(cfg)
+    check_agreement(cfg)
+    return runner
 
 
 def finish() -> None:
@@ -290,21 +295,30 @@ def _configured_resume(cfg: Any) -> str | None:
 def _resume(cfg: Any, resume: str | None, model: nn.Module) -> list[str]:
     """Set what a run resumes from, and check that it can."""
     cfg.resume = False
-    if resume is None:
-        return []
     foreign = not holds_moganet(model)
-    notes: list[str] = []
-    if resume == 'auto':
-        checkpoint, notes = latest_checkpoint(cfg.work_dir, foreign=foreign)
+    checkpoint, notes = own_checkpoint(cfg.work_dir, foreign)
+    if checkpoint is None:
+        if resume is None:
+            return notes
+        checkpoint, more = _checkpoint_to_resume(cfg, resume, foreign)
+        notes += more
         if checkpoint is None:
-            weights = f' from the weights of {cfg.load_from}' if cfg.get('load_from') else ''
-            return [f'--resume: {cfg.work_dir} has no checkpoint yet, so training starts at the beginning{weights}']
-    else:
-        checkpoint = open_checkpoint(resume, foreign=foreign)
-        check_resumable(checkpoint.data, resume)
+            return notes
     cfg.load_from, _ = fill(model, checkpoint)
     cfg.resume = True
     return [*notes, f'resuming from {checkpoint.path}']
+
+
+def _checkpoint_to_resume(cfg: Any, resume: str, foreign: bool) -> tuple[Checkpoint | None, list[str]]:
+    if resume != 'auto':
+        checkpoint = open_checkpoint(resume, foreign=foreign)
+        check_resumable(checkpoint.data, resume)
+        return checkpoint, []
+    found, notes = latest_checkpoint(cfg.work_dir, foreign=foreign)
+    if found is None:
+        weights = f' from the weights of {cfg.load_from}' if cfg.get('load_from') else ''
+        notes = [f'--resume: {cfg.work_dir} has no checkpoint yet, so training starts at the beginning{weights}']
+    return found, notes
 
 
 def _dump_predictions(cfg: Any, out: str, scope: str) -> None:

@@ -25,7 +25,9 @@ def check_resumable(checkpoint: dict[str, Any], path: str | Path) -> None:
         )
 
 
-def latest_checkpoint(work_dir: str | Path, foreign: bool = False) -> tuple[Checkpoint | None, list[str]]:
+def latest_checkpoint(
+    work_dir: str | Path, foreign: bool = False, since: float = 0
+) -> tuple[Checkpoint | None, list[str]]:
     """Return the checkpoint that ``--resume auto`` goes on from, and what is to be said of those that are passed over.
 
     It is the one that the run has noted; where that is damaged or gone, the newest of the others that is whole.
@@ -35,6 +37,7 @@ def latest_checkpoint(work_dir: str | Path, foreign: bool = False) -> tuple[Chec
     Args:
         work_dir: where the run writes.
         foreign: its model has no MogaNet.
+        since: only those written at this time or later count, seconds since the epoch.
 
     Returns:
         None for a work dir in which no checkpoint was written.
@@ -44,6 +47,8 @@ def latest_checkpoint(work_dir: str | Path, foreign: bool = False) -> tuple[Chec
     """
     notes: list[str] = []
     for path in _candidates(Path(work_dir)):
+        if path.is_file() and path.stat().st_mtime < since:
+            continue
         try:
             checkpoint = open_checkpoint(path, foreign=foreign)
             check_resumable(checkpoint.data, path)

@@ -78,7 +78,8 @@ LEAVES = {
 
 def environment(**more: str) -> dict[str, str]:
     """Return an environment with one thread a process, this Python, and no launcher's variables."""
-    launchers = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT', 'PORT', 'NNODES', 'NODE_RANK')
+    launchers = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT', 'PORT')
+    launchers += ('NNODES', 'NODE_RANK', 'MAX_RESTARTS')
     inherited = {name: value for name, value in os.environ.items() if name not in launchers}
     return {**inherited, 'OMP_NUM_THREADS': '1', 'MKL_NUM_THREADS': '1', 'PYTHON': sys.executable, **more}
 

@@ -1,15 +1,29 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.api import _terminate_process_handler
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from moganet.engine import processes
 from moganet.engine.processes import Nodes, main, read_nodes, torchrun_arguments
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Leave this process's environment and signals as they are: ``main`` is made for one of its own."""
+    monkeypatch.setattr(os, 'environ', dict(os.environ))
+    handlers = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGUSR1)}
+    yield
+    for one, handler in handlers.items():
+        signal.signal(one, handler)
 
 
 def test_one_node_finds_a_free_port() -> None:
@@ -36,6 +50,7 @@ def test_several_nodes_meet_at_the_toolboxes_port() -> None:
         ('1', {'NNODES': '2', 'NODE_RANK': '2'}, 'NODE_RANK=2: a whole number from 0 to 1'),
         ('1', {'PORT': '70000'}, 'PORT=70000'),
         ('1', {'PORT': 'http'}, 'PORT=http'),
+        ('1', {'MAX_RESTARTS': '-1'}, 'MAX_RESTARTS=-1: a whole number from 0'),
     ],
 )
 def test_numbers_are_checked(processes: str, environment: dict[str, str], told: str) -> None:
@@ -65,10 +80,61 @@ def test_more_processes_than_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_torchrun_line() -> None:
     line = torchrun_arguments(Nodes(2, 1, 0, '127.0.0.1', 1234), 'tools/train.py', ['config.py', '--seed', '1'])
     assert line[:5] == [
-        *('--nnodes=1', '--node_rank=0', '--nproc_per_node=2'),
+        *('--nnodes=1', '--nproc_per_node=2', '--node_rank=0'),
         *('--master_addr=127.0.0.1', '--master_port=1234'),
     ]
     assert line[5:] == ['tools/train.py', 'config.py', '--seed', '1', '--launcher', 'pytorch']
+
+
+def test_torchrun_line_of_a_job_that_is_restarted() -> None:
+    nodes = read_nodes('8', {'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': '127.0.0.2', 'MAX_RESTARTS': '3'})
+    line = torchrun_arguments(nodes, 'tools/train.py', [])
+    assert line[:4] == ['--nnodes=2', '--nproc_per_node=8', '--max_restarts=3', '--rdzv_backend=c10d']
+    # The first node listens; this one can be reached under the address from which it reaches that one.
+    assert line[4:7] == ['--rdzv_endpoint=127.0.0.2:29500', '--rdzv_conf=is_host=False', '--local_addr=127.0.0.1']
+
+
+@pytest.mark.parametrize(
+    ('codes', 'code', 'told'),
+    [
+        ({1: -9, 0: -15}, 137, ['process 1 was ended by SIGKILL; the system does so when memory runs out, see dmesg']),
+        ({3: 1, 0: 1}, 1, ['process 3 ended with exit code 1']),
+        ({0: 2, 1: -15}, 2, []),  # a user's error has been told in full
+    ],
+)
+def test_the_first_process_that_ends_is_named(
+    codes: dict[int, int], code: int, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(line: list[str]) -> None:
+        raise ChildFailedError('tool', {rank: ProcessFailure(rank, 1, code, '') for rank, code in codes.items()})
+
+    heard = _errors_told(monkeypatch)
+    monkeypatch.setattr(processes, 'check', lambda kind, arguments: '.')
+    monkeypatch.setattr(processes.torchrun, 'main', fail)
+    assert main(['test', 'tool.py', '2', 'config.py']) == code
+    assert heard == told
+
+
+@pytest.mark.parametrize('stopped', [True, False])
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGUSR1])
+def test_a_job_that_is_asked_to_stop_has_succeeded_if_its_checkpoint_is_there(
+    number: signal.Signals, stopped: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupted = tmp_path / 'interrupted.pth'
+    interrupted.touch()
+    os.utime(interrupted, (1e9, 1e9))  # of a run before
+
+    def work(line: list[str]) -> None:
+        signal.signal(signal.SIGTERM, _terminate_process_handler)  # torchrun does so when it starts the processes
+        if stopped:
+            interrupted.touch()
+        os.kill(os.getpid(), number)
+
+    told = _errors_told(monkeypatch)
+    monkeypatch.setattr(processes, 'check', lambda kind, arguments: str(tmp_path))
+    monkeypatch.setattr(processes.torchrun, 'main', work)
+    assert main(['train', 'tool.py', '2', 'config.py']) == (0 if stopped else 128 + number)
+    assert bool(told) == (not stopped)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +145,6 @@ def test_one_process_runs_the_tool_itself(
 ) -> None:
     told = _errors_told(monkeypatch)
     monkeypatch.setattr(processes, 'check', lambda kind, arguments: pytest.fail('the tool checks by itself'))
-    monkeypatch.setattr(os, 'environ', dict(os.environ))
     monkeypatch.setattr(sys, 'argv', [])
     tool = tmp_path / 'tool.py'
     tool.write_text(
@@ -111,9 +176,9 @@ def test_processes_share_the_processors_that_this_one_may_use(monkeypatch: pytes
     monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: set(range(6)), raising=False)
     monkeypatch.setattr(os, 'cpu_count', lambda: 64)
     monkeypatch.setattr(os, 'environ', {k: v for k, v in os.environ.items() if not k.endswith('_NUM_THREADS')})
-    monkeypatch.setattr(processes, 'check', lambda kind, arguments: None)
+    monkeypatch.setattr(processes, 'check', lambda kind, arguments: '.')
     monkeypatch.setattr(processes.torchrun, 'main', lambda line: None)
-    assert main(['train', 'tool.py', '2', 'config.py']) == 0
+    assert main(['test', 'tool.py', '2', 'config.py']) == 0
     assert os.environ['OMP_NUM_THREADS'] == os.environ['MKL_NUM_THREADS'] == '3'
 
 
@@ -126,7 +191,7 @@ def test_an_interrupted_test_has_nothing_to_go_on_from(
     def interrupted(line: list[str]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(processes, 'check', lambda kind, arguments: None)
+    monkeypatch.setattr(processes, 'check', lambda kind, arguments: '.')
     monkeypatch.setattr(processes.torchrun, 'main', interrupted)
     assert main([kind, 'tool.py', '2', 'config.py']) == 130
     assert ['--resume' in error for error in told] == [goes_on]
