@@ -55,8 +55,8 @@ def _weights(work_dir: str) -> dict[str, torch.Tensor]:
 
 def _compare(ours: dict[str, torch.Tensor], one: dict[str, torch.Tensor]) -> None:
     for name, value in one.items():
-        # float32 sums over images in another order.
-        assert torch.allclose(ours[name], value, rtol=0, atol=1e-4), name
+        # float32 sums over images in another order; test_steps.py looks at the gradients alone.
+        assert float((ours[name] - value).norm()) <= 1e-5 * float(value.norm()), name
 
 
 def test_two_processes_and_two_nodes_take_the_step_of_one(workplace: Path) -> None:

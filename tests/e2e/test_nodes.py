@@ -52,7 +52,7 @@ def test_two_nodes_are_restarted_where_a_process_of_one_is_killed(workplace: Pat
     leaf = write_befalling(workplace, (1, 5, KILLED))
     Path('nodes.sh').write_text(_NODES)
     command = ('unshare', '-rn', '--kill-child', 'bash', 'nodes.sh', TOOLS / 'dist_train.sh', leaf, '1')
-    run(*command, *arguments, 'run', env=befalling_env(workplace, MAX_RESTARTS='1'))
+    run(*command, *arguments, 'run', env=befalling_env(workplace, MAX_RESTARTS='1'), timeout=900)
     logs = [Path(f'node{node}.log').read_text() for node in (0, 1)]
     assert 'so it goes on by itself' in logs[0] and f'resuming from {workplace}/run/iter_4.pth' in logs[0]
     assert 'Traceback' not in logs[0] + logs[1]

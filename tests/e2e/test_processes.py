@@ -98,7 +98,7 @@ def test_a_job_is_restarted_and_stopped_and_loses_nothing(workplace: Path) -> No
 
     leaf = write_befalling(workplace, (1, 5, FAILS), (1, 9, KILLED), (1, 10, LAUNCHER_IS_TERMINATED))
     env = befalling_env(workplace, MAX_RESTARTS='2')
-    done = run(TOOLS / 'dist_train.sh', leaf, 2, *SEED, '--work-dir', 'run', env=env)
+    done = run(TOOLS / 'dist_train.sh', leaf, 2, *SEED, '--work-dir', 'run', env=env, timeout=900)
     assert done.stderr.count('Traceback') == 1
     assert done.stderr.index('LookupError: this process fails') < done.stderr.index('Sending process')
     for start, checkpoint in (('restart 1 of 2', 'iter_4.pth'), ('restart 2 of 2', 'iter_8.pth')):
@@ -121,7 +121,8 @@ def test_a_job_is_restarted_and_stopped_and_loses_nothing(workplace: Path) -> No
 )
 def test_one_that_dies_takes_the_job_along(workplace: Path, fault: str, code: int, told: list[str]) -> None:
     leaf = write_befalling(workplace, (1, 3, fault))
-    done = run(TOOLS / 'dist_train.sh', leaf, 2, *SEED, '--work-dir', 'run', code=code, env=befalling_env(workplace))
+    env, arguments = befalling_env(workplace), (leaf, 2, *SEED, '--work-dir', 'run')
+    done = run(TOOLS / 'dist_train.sh', *arguments, code=code, env=env, timeout=900)
     lines = done.stderr.splitlines()
     assert [line for line in lines if line in told] == told
     assert 'another process has ended' not in done.stderr  # the launcher has told which
@@ -136,6 +137,6 @@ def test_what_one_process_alone_finds_before_the_start(workplace: Path) -> None:
     )
     more = "custom_imports = dict(imports=['moganet', 'alone'], allow_failed_imports=False)\n"
     leaf = write_leaf(workplace, more)
-    done = run(TOOLS / 'dist_train.sh', leaf, 2, '--work-dir', 'run', code=2, env=befalling_env(workplace))
+    done = run(TOOLS / 'dist_train.sh', leaf, 2, '--work-dir', 'run', code=2, env=befalling_env(workplace), timeout=900)
     (line,) = [line for line in done.stderr.splitlines() if line.startswith('error: ')]
     assert line.startswith('error: process 1: ') and 'this machine lacks it' in line
