@@ -38,7 +38,7 @@ def test_a_job_goes_on_from_its_own_checkpoints_alone(work_dir: Path) -> None:
     assert own_checkpoint(work_dir, foreign=True) == (None, [begins])
     _save(work_dir / 'epoch_1.pth')
     found, notes = own_checkpoint(work_dir, foreign=True)
-    assert found is not None and found.path == str(work_dir / 'epoch_1.pth')
+    assert found is not None and found.path == work_dir / 'epoch_1.pth'
     assert notes == ['restart 1 of 3, so it goes on by itself']
     # A node that is drawn into the restart of another one counts none.
     os.environ[COUNT] = '0'
@@ -51,7 +51,7 @@ def test_a_job_of_torchrun_alone_goes_on_from_the_last_one(work_dir: Path) -> No
     assert own_checkpoint(work_dir, foreign=True) == (None, [])
     os.environ[COUNT] = '2'
     found, notes = own_checkpoint(work_dir, foreign=True)
-    assert found is not None and found.path == str(work_dir / 'epoch_9.pth') and notes[0].startswith('restart 2')
+    assert found is not None and found.path == work_dir / 'epoch_9.pth' and notes[0].startswith('restart 2')
 
 
 def test_processes_that_go_on_from_different_places_do_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
