@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.model import is_model_wrapper
+from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from ..randomness import preserved, restore
@@ -86,7 +87,7 @@ def diagnose(model: Any, context: Any, batch: Any, random: Mapping[str, Any]) ->
             module.training = False
         with preserved(), torch.no_grad(), context:
             restore(dict(random))
-            data = model.data_preprocessor(batch, True)
+            data = model.data_preprocessor(loose_copy(batch), True)
             inputs = not is_finite(data.get('inputs') if isinstance(data, dict) else data)
             losses = model._run_forward(data, mode='loss')
     except Exception as error:  # a head may raise what it likes when it is given no numbers
@@ -107,6 +108,23 @@ def diagnose(model: Any, context: Any, batch: Any, random: Mapping[str, Any]) ->
 def bare(model: nn.Module) -> Any:
     """Return a model without what wraps it for several processes."""
     return model.module if is_model_wrapper(model) else model
+
+
+def loose_copy(value: Any) -> Any:
+    """Copy containers and data elements, and share their tensors.
+
+    What is computed from a batch puts other tensors into it (mixing does, for the labels), so that a batch that has
+    been trained on is not the one that was loaded.
+    """
+    if isinstance(value, BaseDataElement):
+        copy = object.__new__(type(value))
+        vars(copy).update(loose_copy(vars(value)))
+        return copy
+    if isinstance(value, dict):
+        return {key: loose_copy(inner) for key, inner in value.items()}
+    if type(value) in (list, tuple, set):
+        return type(value)(loose_copy(inner) for inner in value)
+    return value
 
 
 def is_finite(value: Any) -> bool:

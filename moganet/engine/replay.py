@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from mmengine.device import get_device
+from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 
@@ -36,7 +37,7 @@ def replay(config: str | Path, saved: str | Path, checkpoint: str | None = None)
         raise missing_file('batch', saved, '*.pkl')
     cfg, scope = read_checked(str(config), {}, ('model', 'optim_wrapper'), 'a replay')
     mend_amp_on_cpu(cfg)
-    model = build_checked(cfg, scope)
+    model = revert_sync_batchnorm(build_checked(cfg, scope))  # as a Runner of one process does
     found = torch.load(saved, map_location='cpu', weights_only=False)
     if checkpoint is not None:
         fill(model, checkpoint)

@@ -194,7 +194,7 @@ def test_options_are_merged(tmp_path: Path) -> None:
     (tmp_path / 'leaf.py').write_text(text)
     cfg = read_config(str(tmp_path / 'leaf.py'), {'model.backbone.arch': 'small', 'param_scheduler.0.end': 5})
     assert cfg.model.backbone.arch == 'small' and cfg.param_scheduler[0].end == 5
-    with pytest.raises(ValueError, match='--cfg-options cannot be merged'):
+    with pytest.raises(ValueError, match='--cfg-options param_scheduler.7.end cannot be merged'):
         read_config(str(tmp_path / 'leaf.py'), {'param_scheduler.7.end': 5})
 
 

@@ -55,7 +55,7 @@ def test_a_step_is_scaled_to_the_batch() -> None:
     [
         (1, 6 * GB, 'ok', 'a process on this cpu: 5.00 GB'),
         (1, 5.5 * GB, 'warning', '5.50 GB are free'),
-        (1, 3.5 * GB, 'FAILED', 'about 2 pictures fit'),
+        (1, 3.5 * GB, 'FAILED', 'about 2 pictures a process fit'),
         (2, 6 * GB, 'FAILED', '2 processes on this cpu: 10.00 GB'),
     ],
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from mmengine.hooks import Hook
+from torch import Tensor
 
 from moganet.engine.faults import NotFiniteError
 from moganet.engine.launch import TrainOptions, prepare_training, start
@@ -31,7 +32,7 @@ class SpoilGradient(Hook):
 
     def __init__(self, at: int) -> None:
         self.at = at
-        self.losses: dict[str, float] = {}
+        self.losses: dict[str, Tensor] = {}
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         if runner.iter == self.at:
@@ -65,7 +66,9 @@ def test_a_saved_batch_has_the_loss_that_it_had(config: str, workplace: Path, pr
     saved = 'run/not_finite_iter_2_rank_0.pkl'
     assert caught.value.args[0].endswith(f'The batch: {workplace / saved}')
     found = replay('run/narrow.py', saved)
-    assert found.losses == {name: float(value) for name, value in hook.losses.items()} and found.losses['loss'] > 0
+    was = float(hook.losses['loss'].detach())
+    # Without gradients half precision may take kernels that round otherwise.
+    assert found.losses == {'loss': pytest.approx(was, rel=1e-5 if precision == 'bfloat16' else 0)} and was > 0
     assert len(found.files) == 4 and all(Path(file).is_file() for file in found.files)
     assert 'so in the gradients' in str(found)
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ...randomness import capture
 from ...whole_file import replacing
-from ..diagnosis import Diagnosis, bare, diagnose, files_of
+from ..diagnosis import Diagnosis, bare, diagnose, files_of, loose_copy
 from ..faults import NotFiniteError
 
 _ACTIONS = ('stop', 'skip')
@@ -65,7 +65,7 @@ class FiniteLossHook(Hook):
 
     def before_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
         """Keep what a diagnosis would need, and what a batch that is left out must not change."""
-        self.batch, self.random = data_batch, capture()
+        self.batch, self.random = loose_copy(data_batch), capture()
         if self.action == 'skip':
             self.buffers = {name: value.clone() for name, value in runner.model.named_buffers()}
 

@@ -40,7 +40,7 @@ def check_memory(subject: Subject) -> tuple[str, str]:
     text = f'{here}: {size(need)} of tensors for batches of {step.batch} ({how}), {size(free)} are free'
     state = judged(need, free)
     if state == FAILED:
-        text += f'; about {max(0, fits)} pictures fit: a smaller batch with more accumulation, or docs/memory.md'
+        text += f'; about {max(0, fits)} pictures a process fit: accumulate smaller batches, see docs/memory.md'
     return state, text
 
 
