@@ -62,6 +62,10 @@ _PARAMWISE_KEYS = frozenset(
 )
 
 
+# Those that read what MMEngine's reads.
+_RUNNERS = ('Runner', 'ResumableRunner')
+
+
 def runner_keys() -> set[str]:
     """Return the top-level keys that a run reads."""
     return (set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}) | _MORE_KEYS
@@ -98,7 +102,7 @@ def check_options(options: dict[str, Any], cfg: Any) -> None:
     read = runner_keys()
     for option in options:
         first = option.split('.')[0]
-        if first in read or 'runner_type' in cfg:  # a Runner of the config's own may read anything
+        if first in read or cfg.get('runner_type', 'Runner') not in _RUNNERS:  # another may read anything
             continue
         if first not in cfg:
             raise KeyError(f'--cfg-options {option}: the config has no {first!r}{did_you_mean(first, {*read, *cfg})}')

@@ -188,7 +188,7 @@ def test_what_is_written_is_on_the_disk_before_it_has_its_name(
     # In memory it lies in another order, as after a conversion.
     checkpoint = {'state_dict': {'a': torch.ones(2, 3).t()}, 'meta': {'gate_act_twice': True}}
     checkpoint_writer.save(checkpoint, '~/a.pth')
-    assert steps == ['fsync of True', 'replace'] and (tmp_path / 'a.pth').is_file()
+    assert steps == ['fsync of True', 'replace', 'fsync of True'] and (tmp_path / 'a.pth').is_file()
     checkpoint_writer.save(checkpoint, 'a.safetensors')
     assert read('a.safetensors').data['state_dict']['a'].shape == (3, 2)
 

@@ -34,7 +34,8 @@ def test_a_failed_step_fails_the_demo(tmp_path: Path, monkeypatch: pytest.Monkey
     command = (sys.executable, DEMO, '--size', 'small', '--options', 'model.backbone.arch=none')
     done = run(*command, env=environment(), code=1)
     told = done.stderr.strip().splitlines()
-    assert told[0].startswith("error: arch is 'none'") and told[1] == 'error: dist_train.sh ended with exit code 2'
+    assert told[0].startswith('error: model.backbone: ') and "arch is 'none'" in told[0]
+    assert told[1] == 'error: dist_train.sh ended with exit code 2'
     assert not (tmp_path / 'work_dirs').exists()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mmengine.logging import MMLogger
 
 from moganet.engine.cli import run_tool
 from moganet.engine.launch import TrainOptions, prepare_training, start
@@ -23,6 +25,15 @@ def leaf(workplace: Path) -> Path:
     cfg, sampler = LOOPS['epoch']
     (workplace / 'leaf.py').write_text(_LEAF.format(base=BASE, workers=0, loop=cfg, sampler=sampler))
     return workplace / 'leaf.py'
+
+
+@pytest.fixture
+def closed_logs() -> Iterator[None]:
+    """Take the files of this test from MMEngine's loggers, which outlive it: on a full disk each line would raise."""
+    yield
+    for logger in MMLogger._instance_dict.values():
+        for handler in [handler for handler in logger.handlers if isinstance(handler, logging.FileHandler)]:
+            logger.removeHandler(handler)
 
 
 @pytest.fixture
@@ -59,6 +70,7 @@ def test_a_disk_that_is_read_only(leaf: Path, disk: Path, capfd: pytest.CaptureF
     assert '--work-dir disk/run cannot be written: Read-only file system' in _line(capfd.readouterr().err)
 
 
+@pytest.mark.usefixtures('closed_logs')
 def test_a_disk_that_is_full_at_the_first_file(leaf: Path, disk: Path, capfd: pytest.CaptureFixture[str]) -> None:
     plan = prepare_training(TrainOptions(str(leaf), work_dir='disk/run'))
     fill(disk)
