@@ -7,7 +7,8 @@ from typing import Any
 from ..compat import on_cpu
 
 _DTYPES = {'bf16': 'bfloat16', 'fp16': 'float16'}
-_PLAIN_WRAPPERS = ('OptimWrapper', 'AmpOptimWrapper', 'CpuAmpOptimWrapper')
+# Wrappers that step by themselves; others, as DeepSpeed's, need what only their own Runner makes.
+PLAIN_WRAPPERS = ('OptimWrapper', 'AmpOptimWrapper', 'CpuAmpOptimWrapper')
 
 
 def apply_amp(cfg: Any, choice: str) -> str:
@@ -25,7 +26,7 @@ def apply_amp(cfg: Any, choice: str) -> str:
     """
     wrapper = cfg.optim_wrapper
     kind = wrapper.get('type', 'OptimWrapper')
-    if kind not in _PLAIN_WRAPPERS:
+    if kind not in PLAIN_WRAPPERS:
         raise ValueError(f'--amp replaces optim_wrapper.type={kind!r}, which has its own way; allowed: OptimWrapper')
     cpu = on_cpu()
     if choice == 'auto':

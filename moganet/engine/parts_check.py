@@ -35,12 +35,11 @@ from mmengine.visualization import Visualizer
 from torch import nn
 
 from ..names import did_you_mean
+from .amp_option import PLAIN_WRAPPERS
 from .arguments import arguments_of
 from .data_check import datasets_of
 from .settings_check import short
 
-# Wrappers that step by themselves; others, as DeepSpeed's, need what only their own Runner makes.
-_PLAIN_WRAPPERS = ('OptimWrapper', 'AmpOptimWrapper', 'CpuAmpOptimWrapper')
 # Metrics that neither read nor write a file as they are built, once they are given no annotations.
 _METRICS = (
     *('Accuracy', 'SingleLabelMetric', 'MultiLabelMetric', 'AveragePrecision', 'CocoMetric', 'IoUMetric'),
@@ -88,7 +87,7 @@ def check_optimizer(cfg: Any, scope: str, model: nn.Module) -> None:
         ValueError, KeyError: one cannot be built; the message has its place in the config, and its arguments.
     """
     described = cfg.optim_wrapper
-    if described.get('type', 'OptimWrapper') not in _PLAIN_WRAPPERS or 'optimizer' not in described:
+    if described.get('type', 'OptimWrapper') not in PLAIN_WRAPPERS or 'optimizer' not in described:
         return
     with DefaultScope.overwrite_default_scope(scope):
         with told('optim_wrapper', described) as copied:
