@@ -166,7 +166,8 @@ class Befall(Hook):
 """
 _BEFALL = """
 custom_imports = dict(imports=['moganet', 'befall'], allow_failed_imports=False)
-custom_hooks = [dict(type='Befall', faults={faults!r})]
+# Beside the hooks of the base, which a list of custom_hooks would replace.
+default_hooks['befall'] = dict(type='Befall', faults={faults!r})
 """
 KILLED = 'os.kill(os.getpid(), signal.SIGKILL)'
 LAUNCHER_IS_TERMINATED = 'os.kill(os.getppid(), signal.SIGTERM)'

@@ -87,7 +87,6 @@ def test_what_is_not_finite_in_one_is_left_out_by_all(workplace: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="weights are the same, the running statistics of the norms are not", strict=True)
 def test_a_job_is_restarted_and_stopped_and_loses_nothing(workplace: Path) -> None:
     """One process fails; in the next start one is killed; in the last the launcher is asked to stop."""
     whole = write_leaf(workplace)

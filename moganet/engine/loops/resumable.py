@@ -80,7 +80,7 @@ class ResumableLoop(BaseLoop):
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint has to hold for :meth:`go_on_from`; every process has to call it."""
         mine = {'random': self._before_validation or capture(), 'gradients': self._gradients()}
-        everyone = all_gather_object(mine)
+        everyone = all_gather_object({**mine, 'buffers': self._own_buffers()})
         batches = self.draws
         return {
             'seed': self._seed,
@@ -90,6 +90,7 @@ class ResumableLoop(BaseLoop):
             'validated': self._before_validation is not None,
             'random': [one['random'] for one in everyone],
             'gradients': [one['gradients'] for one in everyone],
+            'buffers': [one['buffers'] for one in everyone],
         }
 
     def go_on_from(self, state: dict[str, Any] | None) -> None:
@@ -123,6 +124,10 @@ class ResumableLoop(BaseLoop):
         for name, parameter in self.runner.model.named_parameters():
             if name in gradients:
                 parameter.grad = gradients[name].to(parameter.device, copy=True)  # it may be a view of the file
+        buffers = state['buffers'][get_rank()]
+        for name, buffer in self.runner.model.named_buffers():
+            if name in buffers:
+                buffer.copy_(buffers[name])
 
     def hook_again(self, name: str, again: bool) -> None:
         """Call a hook; one that the run before has called already takes no random numbers from the training."""
@@ -159,6 +164,16 @@ class ResumableLoop(BaseLoop):
             return {}
         named = self.runner.model.named_parameters()
         return {name: parameter.grad.cpu() for name, parameter in named if parameter.grad is not None}
+
+    def _own_buffers(self) -> dict[str, Tensor]:
+        """Return what this process holds otherwise than the first one, whose buffers are those of the checkpoint.
+
+        Without SyncBN each has running statistics of its own. The first one's alone would do for the weights; but what
+        exchanges buffers, as SyncBuffersHook, brings the others' into the model that is saved.
+        """
+        if get_rank() == 0:
+            return {}
+        return {name: buffer.cpu() for name, buffer in self.runner.model.named_buffers()}
 
     def _say(self, text: str) -> None:
         print_log(f'resume: {text}', logger='current', level=30)
