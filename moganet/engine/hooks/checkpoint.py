@@ -29,6 +29,9 @@ class SafeCheckpointHook(CheckpointHook):
     def before_train(self, runner: Any) -> None:
         """Prepare the folder, and remove what a killed run had still to remove."""
         super().before_train(runner)
+        # MMEngine writes a regular checkpoint after a new best one, once there has been one before: in this run, or in
+        # the one that it goes on from. Else what a kill has left of it would never be removed.
+        self.last_ckpt = self.last_ckpt or runner.message_hub.runtime_info.get('last_ckpt')
         if is_main_process():
             self._remove_outdated(runner)
 
