@@ -140,6 +140,7 @@ def test_parser() -> argparse.ArgumentParser:
     _add_common(parser)
     add = parser.add_argument
     add('--tta', action='store_true', help="test-time augmentation: the config's own, or a horizontal flip")
+    add('--fused', action='store_true', help='evaluate the fused form of the backbone: the same function, faster')
     add('--show-dir', metavar='DIR', help='write pictures of predictions beside the truth, up to 50 over the test set')
     add('--out', metavar='FILE.pkl', help='write the predictions to a pickle')
     return parser

@@ -19,6 +19,7 @@ from torch import nn
 from .. import compat
 from ..checkpoints import Checkpoint, holds_moganet, open_checkpoint
 from ..evaluation.metrics import DumpSegResults
+from ..models.fused import fuse
 from .amp_option import apply_amp, mend_amp_on_cpu
 from .config_file import read_checked
 from .data_check import check_data
@@ -73,6 +74,7 @@ class TestOptions(RunOptions):
 
     checkpoint: str = ''
     tta: bool = False
+    fused: bool = False
     show_dir: str | None = None
     out: str | None = None
 
@@ -171,6 +173,8 @@ def prepare_testing(options: TestOptions) -> Plan:
     cfg.load_from, report = fill(model, options.checkpoint)
     cfg.resume = False
     notes.append(str(report))
+    if options.fused:
+        _fuse(cfg, model)
     if options.tta:
         notes.append(apply_tta(cfg, scope))
     folders = [(cfg.work_dir, '--work-dir')]
@@ -319,6 +323,14 @@ def _checkpoint_to_resume(cfg: Any, resume: str, foreign: bool) -> tuple[Checkpo
         weights = f' from the weights of {cfg.load_from}' if cfg.get('load_from') else ''
         notes = [f'--resume: {cfg.work_dir} has no checkpoint yet, so training starts at the beginning{weights}']
     return found, notes
+
+
+def _fuse(cfg: Any, model: nn.Module) -> None:
+    try:
+        fuse(model.eval())
+    except ValueError as error:
+        raise ValueError(f'--fused: {error}') from error
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), {'type': 'FuseHook'}]
 
 
 def _dump_predictions(cfg: Any, out: str, scope: str) -> None:

@@ -64,6 +64,8 @@ def test_train_test(name: str, workplace: Path) -> None:
         predictions = pickle.load(file)
     assert len(predictions) == 2
     assert all('seg_logits' not in prediction for prediction in predictions)  # hundreds of megabytes each
+    again = test(leaf.config, last, '--work-dir', 'run', '--fused', '--cfg-options', *leaf.options)
+    assert again.stdout.split('\nresult\n')[1] == re.sub(r'(pictures|predictions): .*\n', '', result)
 
 
 def _check_metrics_of_saved(leaf: Leaf, result: str) -> None:

@@ -60,8 +60,9 @@ def test_optional_values_do_not_take_the_config(line: str, resume: str | None, a
 
 
 def test_test_options() -> None:
-    options = parse_test(['c.py', 'x.pth', '--tta', '--show-dir', 'd', '--out', 'o.pkl', '--local-rank', '1'])
-    assert options == TestOptions('c.py', checkpoint='x.pth', tta=True, show_dir='d', out='o.pkl')
+    words = ['--tta', '--fused', '--show-dir', 'd', '--out', 'o.pkl', '--local-rank', '1']
+    options = parse_test(['c.py', 'x.pth', *words])
+    assert options == TestOptions('c.py', checkpoint='x.pth', tta=True, fused=True, show_dir='d', out='o.pkl')
 
 
 def test_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -218,6 +218,24 @@ def test_pictures_that_cannot_be_drawn_are_refused_before_the_test(config: str, 
     assert not (workplace / 'pictures').exists()
 
 
+def test_what_cannot_be_fused_is_refused_before_the_test(config: str, workplace: Path) -> None:
+    from mmengine.config import Config
+    from mmengine.registry import MODELS
+
+    model = MODELS.build(Config.fromfile(config).model, default_args={'_scope_': 'mmpretrain'})
+    torch.save({'state_dict': model.state_dict()}, workplace / 'x.pth')
+    cfg = prepare_testing(TestOptions(config, work_dir='run', checkpoint='x.pth', fused=True)).cfg
+    assert cfg.custom_hooks[-1] == {'type': 'FuseHook'}
+    groups = {'model.backbone.norm_cfg': {'type': 'GN', 'num_groups': 2}}
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(groups)
+    model = MODELS.build(cfg.model, default_args={'_scope_': 'mmpretrain'})
+    torch.save({'state_dict': model.state_dict()}, workplace / 'x.pth')
+    with pytest.raises(ValueError, match='--fused: this MogaNet cannot be fused: .* is GroupNorm'):
+        prepare_testing(TestOptions(config, work_dir='new', checkpoint='x.pth', fused=True, cfg_options=groups))
+    assert not (workplace / 'new').exists()
+
+
 def test_deterministic_has_cublas_repeat_itself(config: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv('CUBLAS_WORKSPACE_CONFIG', raising=False)
     monkeypatch.setattr(os, 'environ', dict(os.environ))

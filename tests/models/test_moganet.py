@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from moganet import MogaNet
 from moganet.models.backbones import VARIANTS
-from moganet.models.layers.gated_aggregation import _project_gated_fp32
+from moganet.models.layers.gated_aggregation import project_gated_fp32
 
 SMALL = dict(embed_dims=(8, 16, 24, 32), depths=(1, 1, 2, 1), ffn_ratios=(2, 2, 2, 2))
 
@@ -290,10 +290,10 @@ def test_gate_fp32_is_about_precision_alone() -> None:
 def test_gate_fp32_holds_what_float16_does_not() -> None:
     gate, value = (torch.full((1, 4, 2, 2), 300.0, dtype=torch.float16) for _ in range(2))
     weight = torch.eye(4)[:, :, None, None]
-    out = _project_gated_fp32(gate, value, False, weight, None)
+    out = project_gated_fp32(gate, value, False, weight, None)
     assert out.dtype is torch.float32 and out.unique().tolist() == [90000.0]  # float16 ends at 65504
     # A model in half precision goes on in it.
-    assert _project_gated_fp32(gate / 300, value / 300, False, weight.half(), None).dtype is torch.float16
+    assert project_gated_fp32(gate / 300, value / 300, False, weight.half(), None).dtype is torch.float16
 
 
 def test_gate_fp32_leaves_float64_alone() -> None:

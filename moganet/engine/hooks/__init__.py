@@ -3,12 +3,14 @@
 from .buffers import BroadcastBuffersHook
 from .checkpoint import SafeCheckpointHook
 from .finite import FiniteLossHook
+from .fuse import FuseHook
 from .pictures import PictureHook
 from .stop_signal import Stopped, StopSignalHook
 
 __all__ = [
     'BroadcastBuffersHook',
     'FiniteLossHook',
+    'FuseHook',
     'PictureHook',
     'SafeCheckpointHook',
     'StopSignalHook',

@@ -25,6 +25,7 @@ class SafeCheckpointHook(CheckpointHook):
     """
 
     file_backend: Any
+    last_ckpt: str | None
 
     def before_train(self, runner: Any) -> None:
         """Prepare the folder, and remove what a killed run had still to remove."""

@@ -88,7 +88,7 @@ def takes_fast_path(x: Tensor) -> bool:
 class _DilatedDepthwise(torch.autograd.Function):
     """A dilated depthwise convolution of a channels-last map, by fast kernels in both directions.
 
-    - Forward: the zeros are laid around the map first, so that the convolution itself pads nothing.
+    - Forward: some of the zeros are laid around the map first, so that the convolution itself pads less.
     - Gradient of the input: the same convolution of the output's gradient, with the kernel turned by 180 degrees.
     - Gradient of the weight: points of a map that the dilation never brings together fall into ``dilation ** 2``
       interleaved maps, its phases. On each of them the convolution has no dilation.
@@ -123,8 +123,19 @@ def _same_padding(weight: Tensor, dilation: int) -> int:
 
 def _convolve_padded(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
     padding = _same_padding(weight, dilation)
-    padded = F.pad(x, (padding, padding, padding, padding))
-    return F.conv2d(padded, weight, bias, dilation=dilation, groups=x.shape[1])
+    around = _zeros_to_lay(padding, x.shape[3])
+    padded = F.pad(x, (around, around, around, around)) if around else x
+    return F.conv2d(padded, weight, bias, padding=padding - around, dilation=dilation, groups=x.shape[1])
+
+
+def _zeros_to_lay(padding: int, width: int) -> int:
+    """How many of the zeros to lay around a map so that oneDNN takes its fast kernel; the rest it pads itself.
+
+    The kernel keeps six pixels of a row in registers, and takes no more padding than that; of narrow maps less. The
+    bounds were measured with 32 to 256 channels, AVX-512.
+    """
+    padded_inside = 6 if width >= 14 else 4 if width >= 5 else 0
+    return max(0, padding - padded_inside)
 
 
 def _weight_gradient(x: Tensor, weight: Tensor, gradient: Tensor, dilation: int) -> Tensor:

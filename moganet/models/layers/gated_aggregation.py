@@ -56,7 +56,7 @@ class MultiOrderGatedAggregation(nn.Module):
         y = self.feature_decompose(x)
         gate, value = self.gate(y), self.value(y)
         if self.gate_fp32:
-            return _project_gated_fp32(gate, value, self.gate_act_twice, self.proj_2.weight, self.proj_2.bias) + x
+            return project_gated_fp32(gate, value, self.gate_act_twice, self.proj_2.weight, self.proj_2.bias) + x
         return self.proj_2(gated_product(gate, value, self.gate_act_twice)) + x
 
 
@@ -70,7 +70,7 @@ def gated_product(gate: Tensor, value: Tensor, act_twice: bool) -> Tensor:
 
 # A leaf for torch.fx: which device's autocast to leave is known only when a tensor is there.
 @torch.fx.wrap
-def _project_gated_fp32(gate: Tensor, value: Tensor, act_twice: bool, weight: Tensor, bias: Tensor | None) -> Tensor:
+def project_gated_fp32(gate: Tensor, value: Tensor, act_twice: bool, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The gate's product and the 1x1 convolution after it in float32 at least, outside autocast.
 
     The result has the weight's dtype: float32 under autocast, where it may exceed what float16 holds.

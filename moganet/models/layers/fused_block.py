@@ -1,0 +1,156 @@
+"""The Moga block in evaluation, with all that is linear in its weights; see :mod:`moganet.models.fused`."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .block import MogaBlock
+from .depthwise import dilated_depthwise
+from .folding import Affine, affine_of, apply_to, conv_like, frozen, per_input, per_output, weight_and_bias
+from .gated_aggregation import gated_product, project_gated_fp32
+from .multi_order_dwconv import MultiOrderDWConv
+from .onednn import conv_add, conv_gelu, has_post_operations
+
+# Of a factor that blocks carry along: beyond these bounds float16 and bfloat16 would lose digits to it.
+_SMALLEST, _LARGEST = 2.0**-6, 2.0**6
+# Of the hidden map that is worked on at once on a processor: what its second cache holds with the weights.
+_HIDDEN_BYTES = 2**21
+
+
+class FusedBlock(nn.Module):
+    """What :class:`MogaBlock` does in evaluation.
+
+    Args:
+        block: the block.
+        factor: what its input is to be multiplied by, ``(C,)`` float64, to be the map that the block would get.
+        norm: the stage's norm, in its last block: that one's output is the map itself.
+
+    Attributes:
+        factor: the same of its output.
+    """
+
+    def __init__(self, block: MogaBlock, factor: Tensor, norm: Affine | None = None) -> None:
+        super().__init__()
+        self.aggregation = FusedAggregation(block, factor)
+        self.ffn = FusedFFN(block, self.aggregation.factor, norm)
+        self.factor = torch.ones_like(factor) if norm else self.aggregation.factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.ffn(self.aggregation(x))
+
+
+class FusedAggregation(nn.Module):
+    """``x + layer_scale_1 * attn(norm1(x))``; arguments and attributes as those of :class:`FusedBlock`."""
+
+    def __init__(self, block: MogaBlock, factor: Tensor) -> None:
+        super().__init__()
+        attn, norm = block.attn, affine_of(block.norm1)
+        layer_scale, sigma = (values.detach().double().flatten() for values in (block.layer_scale_1, attn.sigma.scale))
+        self.gate_fp32, self.gate_act_twice = attn.gate_fp32, attn.gate_act_twice
+
+        weight, bias = weight_and_bias(attn.proj_1)
+        normed = weight * per_input(norm.scale * factor)
+        self.proj_1 = conv_like(
+            attn.proj_1, normed * per_output(1 + sigma), apply_to(weight, norm.shift) + bias
+        )
+        self.of_mean = conv_like(attn.proj_1, -normed * per_output(sigma), None)
+        self.gate = conv_like(attn.gate, *weight_and_bias(attn.gate))
+        self.value = FusedMultiOrder(attn.value)
+
+        kept = (1 + layer_scale * norm.scale) * factor
+        carried = bool(((kept.abs() >= _SMALLEST) & (kept.abs() <= _LARGEST)).all())
+        self.factor = kept if carried else torch.ones_like(kept)
+        self.rescale = None if carried else frozen(kept[:, None, None], attn.proj_1.weight)
+        weight, bias = weight_and_bias(attn.proj_2)
+        scale = layer_scale / self.factor
+        self.proj_2 = conv_like(attn.proj_2, weight * per_output(scale), (bias + norm.shift) * scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self._decompose(x)
+        gate, value = self.gate(y), self.value(y)
+        kept = x if self.rescale is None else x * self.rescale
+        if self.gate_fp32:
+            return project_gated_fp32(gate, value, self.gate_act_twice, self.proj_2.weight, self.proj_2.bias) + kept
+        return conv_add(gated_product(gate, value, self.gate_act_twice), self.proj_2, kept)
+
+    def _decompose(self, x: Tensor) -> Tensor:
+        of_mean = self.of_mean(x.mean((2, 3), keepdim=True))
+        if not has_post_operations(x):
+            return F.silu(self.proj_1(x) + of_mean)
+        if len(x) == 1:
+            return F.silu(F.conv2d(x, self.proj_1.weight, self.proj_1.bias + of_mean.flatten()), inplace=True)
+        return F.silu(self.proj_1(x).add_(of_mean), inplace=True)
+
+
+class FusedMultiOrder(nn.Module):
+    """:class:`MultiOrderDWConv`, whose three convolutions write into one map where no gradient is wanted."""
+
+    def __init__(self, value: MultiOrderDWConv) -> None:
+        super().__init__()
+        self.splits = value.splits
+        self.DW_conv0, self.DW_conv1, self.DW_conv2, self.PW_conv = (
+            conv_like(conv, *weight_and_bias(conv))
+            for conv in (value.DW_conv0, value.DW_conv1, value.DW_conv2, value.PW_conv)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        context = self._dilated(x, self.DW_conv0)
+        low, middle, high = torch.split(context, self.splits, dim=1)
+        if not has_post_operations(x):
+            context = torch.cat([low, self._dilated(middle, self.DW_conv1), self._dilated(high, self.DW_conv2)], dim=1)
+        else:
+            for part, conv in ((middle, self.DW_conv1), (high, self.DW_conv2)):
+                part.copy_(self._dilated(part, conv))
+        return self.PW_conv(context)
+
+    @staticmethod
+    def _dilated(x: Tensor, conv: nn.Conv2d) -> Tensor:
+        if conv.dilation[0] == 1:
+            return conv(x)
+        return dilated_depthwise(x, conv.weight, conv.bias, int(conv.padding[0]), conv.dilation[0], conv.groups)
+
+
+class FusedFFN(nn.Module):
+    """``x + layer_scale_2 * mlp(norm2(x))``, and the stage's norm; arguments as those of :class:`FusedBlock`."""
+
+    def __init__(self, block: MogaBlock, factor: Tensor, norm: Affine | None) -> None:
+        super().__init__()
+        mlp, before = block.mlp, affine_of(block.norm2)
+        layer_scale, sigma = (values.detach().double().flatten() for values in (block.layer_scale_2, mlp.sigma.scale))
+        weight, bias = weight_and_bias(mlp.fc1)
+        self.fc1 = conv_like(
+            mlp.fc1, weight * per_input(before.scale * factor), apply_to(weight, before.shift) + bias
+        )
+        self.dwconv = conv_like(mlp.dwconv, *weight_and_bias(mlp.dwconv))
+        self.act = mlp.act
+        self.decompose = conv_like(mlp.decompose, *weight_and_bias(mlp.decompose))
+
+        scale = layer_scale * (norm.scale if norm else 1 / factor)
+        weight, bias = weight_and_bias(mlp.fc2)
+        bias = bias * scale + (norm.shift if norm else 0)
+        self.fc2 = conv_like(mlp.fc2, weight * per_output(scale) * per_input(1 + sigma), bias)
+        self.of_common = frozen(-(apply_to(weight, sigma) * scale)[:, None, None], mlp.fc2.weight)
+        self.rescale = frozen((norm.scale * factor)[:, None, None], mlp.fc2.weight) if norm else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not has_post_operations(x):
+            return self._forward(x)
+        # A hidden map of many samples would go through memory four times.
+        bytes_of_one = self.fc1.out_channels * x.shape[2] * x.shape[3] * x.element_size()
+        parts = torch.split(x, max(1, _HIDDEN_BYTES // bytes_of_one))
+        return self._forward(x) if len(parts) == 1 else torch.cat([self._forward(part) for part in parts])
+
+    def _forward(self, x: Tensor) -> Tensor:
+        hidden = conv_gelu(self.fc1(x), self.dwconv, self.act)
+        kept = x if self.rescale is None else x * self.rescale
+        kept = torch.addcmul(kept, self.of_common, self.act(self._common(hidden)))
+        return conv_add(hidden, self.fc2, kept)
+
+    def _common(self, hidden: Tensor) -> Tensor:
+        if not has_post_operations(hidden):
+            return self.decompose(hidden)
+        # oneDNN computes sixteen channels where one is asked for.
+        common = F.linear(hidden.permute(0, 2, 3, 1), self.decompose.weight.flatten(1), self.decompose.bias)
+        return common.permute(0, 3, 1, 2)
