@@ -134,14 +134,17 @@ def test_a_stage_norm_that_lets_nothing_through() -> None:
     assert error(model, fuse(model), torch.randn(2, 3, 64, 64, dtype=torch.double)) < DOUBLE
 
 
-def test_many_samples_are_worked_on_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = filled()
-    x = torch.randn(5, 3, 64, 64)
-    monkeypatch.setattr(fused_block, '_HIDDEN_BYTES', 2 * 24 * 16 * 16 * 4)  # two of the first stage's
-    seen: list[int] = []
-    fused = fuse(model)
-    fused.blocks1[0].ffn.fc1.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
-    assert error(model, fused, x) < SINGLE and seen == [2, 2, 1]
+@pytest.mark.parametrize(
+    ('rows', 'parts'), [(32, [(2, 16), (2, 16), (1, 16)]), (11, [(1, 11), (1, 5)] * 5), (1, [(1, 8), (1, 8)] * 5)]
+)
+def test_large_maps_are_worked_on_in_parts(
+    rows: int, parts: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the first stage's five maps of 16 x 16: whole samples, or rows of them, eight at least."""
+    monkeypatch.setattr(fused_block, '_HIDDEN_BYTES', rows * 24 * 16 * 4)
+    fused, seen = fuse(filled()), []
+    fused.blocks1[0].ffn.act.register_forward_hook(lambda module, given, out: seen.append((len(out), out.shape[2])))
+    assert error(filled(), fused, torch.randn(5, 3, 64, 64)) < SINGLE and seen == parts
 
 
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,12 +13,14 @@ from .depthwise import dilated_depthwise
 from .folding import Affine, affine_of, apply_to, conv_like, frozen, per_input, per_output, weight_and_bias
 from .gated_aggregation import gated_product, project_gated_fp32
 from .multi_order_dwconv import MultiOrderDWConv
-from .onednn import conv_add, conv_gelu, has_post_operations
+from .onednn import conv, conv_add, conv_gelu, has_post_operations
 
 # Of a factor that blocks carry along: beyond these bounds float16 and bfloat16 would lose digits to it.
 _SMALLEST, _LARGEST = 2.0**-6, 2.0**6
 # Of the hidden map that is worked on at once on a processor: what its second cache holds with the weights.
 _HIDDEN_BYTES = 2**21
+# Of it, too: two more are computed for each part.
+_FEWEST_ROWS = 8
 
 
 class FusedBlock(nn.Module):
@@ -55,7 +59,7 @@ class FusedAggregation(nn.Module):
         self.proj_1 = conv_like(
             attn.proj_1, normed * per_output(1 + sigma), apply_to(weight, norm.shift) + bias
         )
-        self.of_mean = conv_like(attn.proj_1, -normed * per_output(sigma), None)
+        self.of_mean = frozen((-normed * per_output(sigma)).flatten(1), attn.proj_1.weight)
         self.gate = conv_like(attn.gate, *weight_and_bias(attn.gate))
         self.value = FusedMultiOrder(attn.value)
 
@@ -69,19 +73,16 @@ class FusedAggregation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self._decompose(x)
-        gate, value = self.gate(y), self.value(y)
+        gate, value = conv(y, self.gate), self.value(y)
         kept = x if self.rescale is None else x * self.rescale
         if self.gate_fp32:
             return project_gated_fp32(gate, value, self.gate_act_twice, self.proj_2.weight, self.proj_2.bias) + kept
         return conv_add(gated_product(gate, value, self.gate_act_twice), self.proj_2, kept)
 
     def _decompose(self, x: Tensor) -> Tensor:
-        of_mean = self.of_mean(x.mean((2, 3), keepdim=True))
-        if not has_post_operations(x):
-            return F.silu(self.proj_1(x) + of_mean)
-        if len(x) == 1:
-            return F.silu(F.conv2d(x, self.proj_1.weight, self.proj_1.bias + of_mean.flatten()), inplace=True)
-        return F.silu(self.proj_1(x).add_(of_mean), inplace=True)
+        of_mean = F.linear(x.mean((2, 3)), self.of_mean)[:, :, None, None]
+        y = conv(x, self.proj_1)
+        return F.silu(y.add_(of_mean), inplace=True) if has_post_operations(x) else F.silu(y + of_mean)
 
 
 class FusedMultiOrder(nn.Module):
@@ -91,8 +92,8 @@ class FusedMultiOrder(nn.Module):
         super().__init__()
         self.splits = value.splits
         self.DW_conv0, self.DW_conv1, self.DW_conv2, self.PW_conv = (
-            conv_like(conv, *weight_and_bias(conv))
-            for conv in (value.DW_conv0, value.DW_conv1, value.DW_conv2, value.PW_conv)
+            conv_like(layer, *weight_and_bias(layer))
+            for layer in (value.DW_conv0, value.DW_conv1, value.DW_conv2, value.PW_conv)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -101,15 +102,15 @@ class FusedMultiOrder(nn.Module):
         if not has_post_operations(x):
             context = torch.cat([low, self._dilated(middle, self.DW_conv1), self._dilated(high, self.DW_conv2)], dim=1)
         else:
-            for part, conv in ((middle, self.DW_conv1), (high, self.DW_conv2)):
-                part.copy_(self._dilated(part, conv))
-        return self.PW_conv(context)
+            for part, layer in ((middle, self.DW_conv1), (high, self.DW_conv2)):
+                part.copy_(self._dilated(part, layer))
+        return conv(context, self.PW_conv)
 
     @staticmethod
-    def _dilated(x: Tensor, conv: nn.Conv2d) -> Tensor:
-        if conv.dilation[0] == 1:
-            return conv(x)
-        return dilated_depthwise(x, conv.weight, conv.bias, int(conv.padding[0]), conv.dilation[0], conv.groups)
+    def _dilated(x: Tensor, layer: nn.Conv2d) -> Tensor:
+        if layer.dilation[0] == 1:
+            return conv(x, layer)
+        return dilated_depthwise(x, layer.weight, layer.bias, int(layer.padding[0]), layer.dilation[0], layer.groups)
 
 
 class FusedFFN(nn.Module):
@@ -124,7 +125,7 @@ class FusedFFN(nn.Module):
             mlp.fc1, weight * per_input(before.scale * factor), apply_to(weight, before.shift) + bias
         )
         self.dwconv = conv_like(mlp.dwconv, *weight_and_bias(mlp.dwconv))
-        self.act = mlp.act
+        self.act = copy.deepcopy(mlp.act)
         self.decompose = conv_like(mlp.decompose, *weight_and_bias(mlp.decompose))
 
         scale = layer_scale * (norm.scale if norm else 1 / factor)
@@ -135,15 +136,27 @@ class FusedFFN(nn.Module):
         self.rescale = frozen((norm.scale * factor)[:, None, None], mlp.fc2.weight) if norm else None
 
     def forward(self, x: Tensor) -> Tensor:
+        height = x.shape[2]
         if not has_post_operations(x):
-            return self._forward(x)
-        # A hidden map of many samples would go through memory four times.
-        bytes_of_one = self.fc1.out_channels * x.shape[2] * x.shape[3] * x.element_size()
-        parts = torch.split(x, max(1, _HIDDEN_BYTES // bytes_of_one))
-        return self._forward(x) if len(parts) == 1 else torch.cat([self._forward(part) for part in parts])
+            return self._project(self._hidden(x), x)
+        # Worked on at once a large hidden map would go through memory four times.
+        rows = max(_FEWEST_ROWS, _HIDDEN_BYTES // (self.fc1.out_channels * x.shape[3] * x.element_size()))
+        if len(x) * height <= rows:
+            return self._project(self._hidden(x), x)
+        if len(x) > 1:
+            return torch.cat([self(part) for part in torch.split(x, max(1, rows // height))])
+        return torch.cat([self._rows(x, top, min(top + rows, height)) for top in range(0, height, rows)], dim=2)
 
-    def _forward(self, x: Tensor) -> Tensor:
-        hidden = conv_gelu(self.fc1(x), self.dwconv, self.act)
+    def _rows(self, x: Tensor, top: int, bottom: int) -> Tensor:
+        """Compute some rows of the output, from those of the input and one more on each side."""
+        first = max(top - 1, 0)
+        hidden = self._hidden(x[:, :, first : bottom + 1])
+        return self._project(hidden[:, :, top - first : bottom - first], x[:, :, top:bottom])
+
+    def _hidden(self, x: Tensor) -> Tensor:
+        return conv_gelu(conv(x, self.fc1), self.dwconv, self.act)
+
+    def _project(self, hidden: Tensor, x: Tensor) -> Tensor:
         kept = x if self.rescale is None else x * self.rescale
         kept = torch.addcmul(kept, self.of_common, self.act(self._common(hidden)))
         return conv_add(hidden, self.fc2, kept)

@@ -12,26 +12,37 @@ from torch import Tensor, nn
 from .depthwise import takes_fast_path
 
 
-def conv_gelu(x: Tensor, conv: nn.Conv2d, act: nn.Module) -> Tensor:
-    """``act(conv(x))``; one pass where ``act`` is GELU."""
+def conv(x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """``layer(x)``, by oneDNN: of a single small map torch takes a kernel of its own, which is channels first."""
+    return _pointwise(x, layer, 'none', '') if has_post_operations(x) else layer(x)
+
+
+def conv_gelu(x: Tensor, layer: nn.Conv2d, act: nn.Module) -> Tensor:
+    """``act(layer(x))``; one pass where ``act`` is GELU."""
     if not (type(act) is nn.GELU and has_post_operations(x)):
-        return act(conv(x))
-    algorithm = 'none' if act.approximate == 'none' else 'tanh'
-    out: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x, conv.weight, conv.bias, conv.padding, conv.stride, conv.dilation, conv.groups, 'gelu', [], algorithm
-    )
-    return out
+        return act(layer(x))
+    return _pointwise(x, layer, 'gelu', 'none' if act.approximate == 'none' else 'tanh')
 
 
-def conv_add(x: Tensor, conv: nn.Conv2d, other: Tensor) -> Tensor:
-    """``conv(x) + other``, in one pass."""
+def conv_add(x: Tensor, layer: nn.Conv2d, other: Tensor) -> Tensor:
+    """``layer(x) + other``, in one pass."""
     if not has_post_operations(x):
-        return conv(x) + other
-    geometry = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        return layer(x) + other
     out: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
-        x, other, conv.weight, conv.bias, *geometry, 'add', None, None, [], None
+        x, other, layer.weight, layer.bias, *_geometry(layer), 'add', None, None, [], None
     )
     return out
+
+
+def _pointwise(x: Tensor, layer: nn.Conv2d, act: str, algorithm: str) -> Tensor:
+    out: Tensor = torch.ops.mkldnn._convolution_pointwise(
+        x, layer.weight, layer.bias, *_geometry(layer), act, [], algorithm
+    )
+    return out
+
+
+def _geometry(layer: nn.Conv2d) -> tuple[object, ...]:
+    return layer.padding, layer.stride, layer.dilation, layer.groups
 
 
 def has_post_operations(x: Tensor) -> bool:
