@@ -188,7 +188,7 @@ def test_gradients_pass_to_the_pictures() -> None:
 
 
 def test_the_model_that_is_given_stays_as_it_is() -> None:
-    model = nn.Sequential(filled(), nn.Identity())
+    model = nn.Sequential(filled().double(), nn.Identity())  # of which no conversion makes a copy
     before = {name: value.clone() for name, value in model.state_dict().items()}
     fused = fuse(model)
     assert isinstance(fused[0], FusedMogaNet) and isinstance(model[0], MogaNet)
