@@ -61,6 +61,7 @@ def test_a_run_evaluates_the_fused_form(tmp_path: Path) -> None:
     found, kinds = [], []
     for hooks, wrap in (([], False), ([HOOKS.build({'type': 'FuseHook'})], False), ([FuseHook()], True)):
         torch.set_rng_state(torch_state)
+        model.train()  # as a Runner leaves it until the test begins
         parts: dict[str, Any] = {'test_dataloader': {**loader, 'dataset': Samples()}, 'test_evaluator': Mean()}
         run = runner(tmp_path, model=model, custom_hooks=hooks, test_cfg={}, **parts)
         if wrap:

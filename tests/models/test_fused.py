@@ -102,6 +102,8 @@ def test_options(options: dict[str, Any]) -> None:
     assert isinstance(fused, FusedMogaNet) and fused.out_channels == model.out_channels
     x = torch.randn(3, options.get('in_channels', 3), 45, 70, dtype=torch.double)
     assert error(model, fused, x) < DOUBLE
+    model.float()
+    assert error(model, fuse(model), x.float()) < SINGLE  # which has operators of its own
 
 
 def test_stages_on_demand_and_stages_that_are_gone() -> None:
