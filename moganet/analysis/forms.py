@@ -15,6 +15,7 @@ from ..models.classifier import MogaNetClassifier
 from ..models.fused import fuse
 from ..models.layers import ChannelAggregationFFN
 from ..models.layers.depthwise import DepthwiseConv2d
+from ..models.layers.onednn import has_arithmetic
 from ..optional import missing
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
@@ -132,8 +133,7 @@ def _timm(name: str) -> nn.Module:
 def _check_dtype(dtype: str, device: torch.device) -> None:
     if device.type != 'cpu' or dtype == 'fp32':
         return
-    supported = getattr(torch.ops.mkldnn, f'_is_mkldnn_{dtype}_supported', lambda: False)()
-    if not supported:
+    if not has_arithmetic(dtype):
         raise ValueError(f'{dtype}: this processor has no arithmetic of that precision; use fp32')
 
 

@@ -36,11 +36,11 @@ from .layers import (
     MultiOrderGatedAggregation,
     StemPatchEmbed,
 )
-from .layers.depthwise import DepthwiseConv2d, to_fast_layout, to_layout_of
+from .layers.depthwise import DepthwiseConv2d
 from .layers.drop_path import DropPath
 from .layers.folding import affine_of, with_norm
 from .layers.fused_block import FusedBlock
-from .layers.onednn import conv_gelu
+from .layers.onednn import conv_gelu, from_post_operations_layout, to_post_operations_layout
 from .layers.scale import ElementScale
 
 
@@ -97,11 +97,11 @@ class FusedMogaNet(nn.Module):
         """Compute the maps of other stages, see :meth:`MogaNet.forward_stages`."""
         outs = []
         given = x
-        x = to_fast_layout(x)
+        x = to_post_operations_layout(x)
         for stage in range(stages[-1] + 1):
             x = getattr(self, f'blocks{stage + 1}')(getattr(self, f'patch_embed{stage + 1}')(x))
             if stage in stages:
-                outs.append(to_layout_of(given, x))
+                outs.append(from_post_operations_layout(given, x))
         return tuple(outs)
 
     def train(self, mode: bool = True) -> FusedMogaNet:

@@ -149,11 +149,12 @@ def test_large_maps_are_worked_on_in_parts(
     assert error(filled(), fused, torch.randn(5, 3, 64, 64)) < SINGLE and seen == parts
 
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.double])
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
-def test_maps_have_the_layout_of_the_pictures(layout: torch.memory_format) -> None:
-    x = torch.randn(2, 3, 64, 64).to(memory_format=layout)
+def test_maps_have_the_layout_of_the_pictures(layout: torch.memory_format, dtype: torch.dtype) -> None:
+    x = torch.randn(2, 3, 64, 64, dtype=dtype).to(memory_format=layout)
     with torch.no_grad():
-        assert all(out.is_contiguous(memory_format=layout) for out in fuse(filled())(x))
+        assert all(out.is_contiguous(memory_format=layout) for out in fuse(filled().to(dtype))(x))
 
 
 @pytest.mark.parametrize('gate_fp32', [False, True])

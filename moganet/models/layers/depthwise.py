@@ -82,7 +82,12 @@ def takes_fast_path(x: Tensor) -> bool:
 
     A traced or exported graph so holds plain convolutions, which every reader of such graphs knows.
     """
-    return x.device.type == 'cpu' and x.dtype == torch.float32 and not (is_traced(x) or cpu_autocast_enabled())
+    return is_on_processor(x, (torch.float32,))
+
+
+def is_on_processor(x: Tensor, dtypes: tuple[torch.dtype, ...]) -> bool:
+    """Whether a map is there and has one of these precisions, outside autocast, tracing and vmap."""
+    return x.device.type == 'cpu' and x.dtype in dtypes and not (is_traced(x) or cpu_autocast_enabled())
 
 
 class _DilatedDepthwise(torch.autograd.Function):
@@ -96,7 +101,7 @@ class _DilatedDepthwise(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
-        return _convolve_padded(x, weight, bias, dilation)
+        return convolve_padded(x, weight, bias, dilation)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -109,7 +114,7 @@ class _DilatedDepthwise(torch.autograd.Function):
         gradient = gradients[0].contiguous(memory_format=torch.channels_last)
         of_x = of_weight = of_bias = None
         if ctx.needs_input_grad[0]:
-            of_x = _convolve_padded(gradient, weight.flip(2, 3), None, ctx.dilation)
+            of_x = convolve_padded(gradient, weight.flip(2, 3), None, ctx.dilation)
         if ctx.needs_input_grad[1]:
             of_weight = _weight_gradient(x, weight, gradient, ctx.dilation)
         if ctx.needs_input_grad[2]:
@@ -121,7 +126,8 @@ def _same_padding(weight: Tensor, dilation: int) -> int:
     return dilation * (weight.shape[-1] - 1) // 2
 
 
-def _convolve_padded(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
+def convolve_padded(x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int) -> Tensor:
+    """Convolve each channel with its own dilated kernel, in the forward steps of :class:`_DilatedDepthwise`."""
     padding = _same_padding(weight, dilation)
     around = _zeros_to_lay(padding, x.shape[3])
     padded = F.pad(x, (around, around, around, around)) if around else x

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .block import MogaBlock
-from .depthwise import dilated_depthwise
+from .depthwise import convolve_padded, dilated_depthwise
 from .folding import Affine, affine_of, apply_to, conv_like, frozen, per_input, per_output, weight_and_bias
 from .gated_aggregation import gated_product, project_gated_fp32
 from .multi_order_dwconv import MultiOrderDWConv
@@ -110,6 +110,8 @@ class FusedMultiOrder(nn.Module):
     def _dilated(x: Tensor, layer: nn.Conv2d) -> Tensor:
         if layer.dilation[0] == 1:
             return conv(x, layer)
+        if has_post_operations(x):
+            return convolve_padded(x, layer.weight, layer.bias, layer.dilation[0])
         return dilated_depthwise(x, layer.weight, layer.bias, int(layer.padding[0]), layer.dilation[0], layer.groups)
 
 
