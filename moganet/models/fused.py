@@ -9,8 +9,9 @@ block is linear, so that it becomes part of a convolution's weights:
 - Channel aggregation: ``fc2(h + sigma (h - d))`` is ``W (1 + sigma) h - (W sigma) d`` with one channel of ``d``.
 - The layer scales go into ``proj_2`` and ``fc2``.
 - The shortcut within the gated aggregation, ``norm1`` and the residual are one factor per channel,
-  ``1 + layer_scale_1 * norm1``. The blocks of a stage carry that factor along in place of multiplying by it: their maps
-  are ``x / factor``, and every layer that reads them has it in its weights.
+  ``1 + layer_scale_1 * norm1``, and a shift. The blocks of a stage carry both along in place of applying them: their
+  maps are ``(x - shift) / factor``, and every layer that reads them has that in its weights. So do ``proj_2``'s and
+  ``fc2``'s biases.
 - The stage's norm is a factor and a shift of its last block's output. It does not go into the convolution after it,
   which pads with zeros.
 
@@ -38,7 +39,7 @@ from .layers import (
 )
 from .layers.depthwise import DepthwiseConv2d
 from .layers.drop_path import DropPath
-from .layers.folding import affine_of, with_norm
+from .layers.folding import Affine, affine_of, with_norm
 from .layers.fused_block import FusedBlock
 from .layers.onednn import conv_gelu, from_post_operations_layout, to_post_operations_layout
 from .layers.scale import ElementScale
@@ -151,12 +152,12 @@ def _fused_embed(embed: nn.Module) -> nn.Module:
 def _fused_blocks(blocks: nn.ModuleList, norm: nn.Module) -> nn.Sequential:
     """Return the blocks of a stage, the last one with the stage's norm."""
     of_stage = affine_of(norm)
-    factor = torch.ones_like(of_stage.scale)
+    meant = Affine(torch.ones_like(of_stage.scale), torch.zeros_like(of_stage.scale))
     fused = []
     for number, block in enumerate(blocks, 1):
         assert isinstance(block, MogaBlock)  # the constructor's
-        fused.append(FusedBlock(block, factor, of_stage if number == len(blocks) else None))
-        factor = fused[-1].factor
+        fused.append(FusedBlock(block, meant, of_stage if number == len(blocks) else None))
+        meant = fused[-1].meant
     return nn.Sequential(*fused)
 
 

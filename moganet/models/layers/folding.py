@@ -16,6 +16,10 @@ class Affine:
     scale: Tensor
     shift: Tensor
 
+    def after(self, first: Affine) -> Affine:
+        """Return the map that does what ``first`` and then this one does."""
+        return Affine(self.scale * first.scale, self.scale * first.shift + self.shift)
+
 
 def affine_of(norm: nn.Module) -> Affine:
     """Return what a batch norm does in evaluation.

@@ -17,8 +17,9 @@ from .onednn import conv, conv_add, conv_gelu, has_post_operations
 
 # Of a factor that blocks carry along: beyond these bounds float16 and bfloat16 would lose digits to it.
 _SMALLEST, _LARGEST = 2.0**-6, 2.0**6
-# Of the hidden map that is worked on at once on a processor: what its second cache holds with the weights.
-_HIDDEN_BYTES = 2**21
+# Of the hidden map that is worked on at once on a processor, about what its second caches hold; half a megabyte was
+# seen to be slower, and all at once too.
+_HIDDEN_BYTES = 2**22
 # Of it, too: two more are computed for each part.
 _FEWEST_ROWS = 8
 
@@ -28,18 +29,18 @@ class FusedBlock(nn.Module):
 
     Args:
         block: the block.
-        factor: what its input is to be multiplied by, ``(C,)`` float64, to be the map that the block would get.
-        norm: the stage's norm, in its last block: that one's output is the map itself.
+        meant: what makes of its input the map that the block would get.
+        norm: the stage's norm, in its last block: that one's output is the stage's.
 
     Attributes:
-        factor: the same of its output.
+        meant: the same of its output.
     """
 
-    def __init__(self, block: MogaBlock, factor: Tensor, norm: Affine | None = None) -> None:
+    def __init__(self, block: MogaBlock, meant: Affine, norm: Affine | None = None) -> None:
         super().__init__()
-        self.aggregation = FusedAggregation(block, factor)
-        self.ffn = FusedFFN(block, self.aggregation.factor, norm)
-        self.factor = torch.ones_like(factor) if norm else self.aggregation.factor
+        self.aggregation = FusedAggregation(block, meant)
+        self.ffn = FusedFFN(block, self.aggregation.meant, norm)
+        self.meant = self.ffn.meant
 
     def forward(self, x: Tensor) -> Tensor:
         return self.ffn(self.aggregation(x))
@@ -48,35 +49,33 @@ class FusedBlock(nn.Module):
 class FusedAggregation(nn.Module):
     """``x + layer_scale_1 * attn(norm1(x))``; arguments and attributes as those of :class:`FusedBlock`."""
 
-    def __init__(self, block: MogaBlock, factor: Tensor) -> None:
+    def __init__(self, block: MogaBlock, meant: Affine) -> None:
         super().__init__()
-        attn, norm = block.attn, affine_of(block.norm1)
+        attn, norm = block.attn, affine_of(block.norm1).after(meant)
         layer_scale, sigma = (values.detach().double().flatten() for values in (block.layer_scale_1, attn.sigma.scale))
         self.gate_fp32, self.gate_act_twice = attn.gate_fp32, attn.gate_act_twice
 
         weight, bias = weight_and_bias(attn.proj_1)
-        normed = weight * per_input(norm.scale * factor)
-        self.proj_1 = conv_like(
-            attn.proj_1, normed * per_output(1 + sigma), apply_to(weight, norm.shift) + bias
-        )
+        normed = weight * per_input(norm.scale)
+        self.proj_1 = conv_like(attn.proj_1, normed * per_output(1 + sigma), apply_to(weight, norm.shift) + bias)
         self.of_mean = frozen((-normed * per_output(sigma)).flatten(1), attn.proj_1.weight)
         self.gate = conv_like(attn.gate, *weight_and_bias(attn.gate))
         self.value = FusedMultiOrder(attn.value)
 
-        kept = (1 + layer_scale * norm.scale) * factor
-        carried = bool(((kept.abs() >= _SMALLEST) & (kept.abs() <= _LARGEST)).all())
-        self.factor = kept if carried else torch.ones_like(kept)
-        self.rescale = None if carried else frozen(kept[:, None, None], attn.proj_1.weight)
         weight, bias = weight_and_bias(attn.proj_2)
-        scale = layer_scale / self.factor
-        self.proj_2 = conv_like(attn.proj_2, weight * per_output(scale), (bias + norm.shift) * scale)
+        kept = meant.scale + layer_scale * norm.scale
+        carried = bool(((kept.abs() >= _SMALLEST) & (kept.abs() <= _LARGEST)).all())
+        self.rescale = None if carried else frozen(kept[:, None, None], attn.proj_1.weight)
+        scale = kept if carried else torch.ones_like(kept)
+        self.meant = Affine(scale, meant.shift + layer_scale * (bias + norm.shift))
+        self.proj_2 = conv_like(attn.proj_2, weight * per_output(layer_scale / scale), None)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self._decompose(x)
         gate, value = conv(y, self.gate), self.value(y)
         kept = x if self.rescale is None else x * self.rescale
         if self.gate_fp32:
-            return project_gated_fp32(gate, value, self.gate_act_twice, self.proj_2.weight, self.proj_2.bias) + kept
+            return project_gated_fp32(gate, value, self.gate_act_twice, self.proj_2.weight, None) + kept
         return conv_add(gated_product(gate, value, self.gate_act_twice), self.proj_2, kept)
 
     def _decompose(self, x: Tensor) -> Tensor:
@@ -118,24 +117,28 @@ class FusedMultiOrder(nn.Module):
 class FusedFFN(nn.Module):
     """``x + layer_scale_2 * mlp(norm2(x))``, and the stage's norm; arguments as those of :class:`FusedBlock`."""
 
-    def __init__(self, block: MogaBlock, factor: Tensor, norm: Affine | None) -> None:
+    def __init__(self, block: MogaBlock, meant: Affine, norm: Affine | None) -> None:
         super().__init__()
-        mlp, before = block.mlp, affine_of(block.norm2)
+        mlp, before = block.mlp, affine_of(block.norm2).after(meant)
         layer_scale, sigma = (values.detach().double().flatten() for values in (block.layer_scale_2, mlp.sigma.scale))
         weight, bias = weight_and_bias(mlp.fc1)
-        self.fc1 = conv_like(
-            mlp.fc1, weight * per_input(before.scale * factor), apply_to(weight, before.shift) + bias
-        )
+        self.fc1 = conv_like(mlp.fc1, weight * per_input(before.scale), apply_to(weight, before.shift) + bias)
         self.dwconv = conv_like(mlp.dwconv, *weight_and_bias(mlp.dwconv))
         self.act = copy.deepcopy(mlp.act)
         self.decompose = conv_like(mlp.decompose, *weight_and_bias(mlp.decompose))
 
-        scale = layer_scale * (norm.scale if norm else 1 / factor)
         weight, bias = weight_and_bias(mlp.fc2)
-        bias = bias * scale + (norm.shift if norm else 0)
-        self.fc2 = conv_like(mlp.fc2, weight * per_output(scale) * per_input(1 + sigma), bias)
+        self.meant = out = Affine(meant.scale, meant.shift + layer_scale * bias)
+        scale = layer_scale / meant.scale
+        self.rescale = self.bias = None
+        if norm:
+            whole = norm.after(out)
+            self.rescale = frozen(whole.scale[:, None, None], mlp.fc2.weight)
+            self.bias = frozen(whole.shift[:, None, None], mlp.fc2.weight)
+            scale = layer_scale * norm.scale
+            self.meant = Affine(torch.ones_like(scale), torch.zeros_like(scale))
+        self.fc2 = conv_like(mlp.fc2, weight * per_output(scale) * per_input(1 + sigma), None)
         self.of_common = frozen(-(apply_to(weight, sigma) * scale)[:, None, None], mlp.fc2.weight)
-        self.rescale = frozen((norm.scale * factor)[:, None, None], mlp.fc2.weight) if norm else None
 
     def forward(self, x: Tensor) -> Tensor:
         height = x.shape[2]
@@ -159,9 +162,9 @@ class FusedFFN(nn.Module):
         return conv_gelu(conv(x, self.fc1), self.dwconv, self.act)
 
     def _project(self, hidden: Tensor, x: Tensor) -> Tensor:
-        kept = x if self.rescale is None else x * self.rescale
+        kept = x if self.rescale is None or self.bias is None else torch.addcmul(self.bias, x, self.rescale)
         kept = torch.addcmul(kept, self.of_common, self.act(self._common(hidden)))
-        return conv_add(hidden, self.fc2, kept)
+        return conv_add(hidden, self.fc2, kept, overwrite=True)
 
     def _common(self, hidden: Tensor) -> Tensor:
         if not has_post_operations(hidden):

@@ -7,42 +7,49 @@ two steps.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .depthwise import is_on_processor, to_fast_layout, to_layout_of
 
 
 def conv(x: Tensor, layer: nn.Conv2d) -> Tensor:
-    """``layer(x)``, by oneDNN: of a single small map torch takes a kernel of its own, which is channels first."""
-    return _pointwise(x, layer, 'none', '') if has_post_operations(x) else layer(x)
+    """``layer(x)``; a 1x1 convolution of a channels-last map is one product of matrices, and is had as that."""
+    if not (_is_pointwise(layer) and has_post_operations(x)):
+        return layer(x)
+    return F.linear(x.permute(0, 2, 3, 1), layer.weight.flatten(1), layer.bias).permute(0, 3, 1, 2)
+
+
+def conv_add(x: Tensor, layer: nn.Conv2d, other: Tensor, overwrite: bool = False) -> Tensor:
+    """``layer(x) + other`` of a 1x1 convolution without bias, in one pass.
+
+    Args:
+        x: its input.
+        layer: the convolution.
+        other: a map of its output's shape.
+        overwrite: the sum may take its place.
+    """
+    if not has_post_operations(x):
+        return layer(x) + other
+    rows, sums = (part.permute(0, 2, 3, 1) for part in (x, other))
+    weight = layer.weight.flatten(1).t()
+    flat = sums.reshape(-1, sums.shape[-1])
+    added = torch.addmm(flat, rows.reshape(-1, rows.shape[-1]), weight, out=flat if overwrite else None)
+    return added.view(sums.shape).permute(0, 3, 1, 2)
 
 
 def conv_gelu(x: Tensor, layer: nn.Conv2d, act: nn.Module) -> Tensor:
     """``act(layer(x))``; one pass where ``act`` is GELU."""
     if not (type(act) is nn.GELU and has_post_operations(x)):
         return act(layer(x))
-    return _pointwise(x, layer, 'gelu', 'none' if act.approximate == 'none' else 'tanh')
-
-
-def conv_add(x: Tensor, layer: nn.Conv2d, other: Tensor) -> Tensor:
-    """``layer(x) + other``, in one pass."""
-    if not has_post_operations(x):
-        return layer(x) + other
-    out: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
-        x, other, layer.weight, layer.bias, *_geometry(layer), 'add', None, None, [], None
-    )
+    algorithm = 'none' if act.approximate == 'none' else 'tanh'
+    geometry = (layer.padding, layer.stride, layer.dilation, layer.groups)
+    out: Tensor = torch.ops.mkldnn._convolution_pointwise(x, layer.weight, layer.bias, *geometry, 'gelu', [], algorithm)
     return out
 
 
-def _pointwise(x: Tensor, layer: nn.Conv2d, act: str, algorithm: str) -> Tensor:
-    out: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x, layer.weight, layer.bias, *_geometry(layer), act, [], algorithm
-    )
-    return out
-
-
-def _geometry(layer: nn.Conv2d) -> tuple[object, ...]:
-    return layer.padding, layer.stride, layer.dilation, layer.groups
+def _is_pointwise(layer: nn.Conv2d) -> bool:
+    return layer.kernel_size == (1, 1) and layer.groups == 1
 
 
 def has_post_operations(x: Tensor) -> bool:
