@@ -32,6 +32,8 @@ from .restart import check_agreement, own_checkpoint
 from .resume import check_resumable, latest_checkpoint
 from .runner import ResumableRunner
 from .settings_check import check_settings
+from .strategies.sharded import check_shardable
+from .strategy_option import SHARDED, apply_strategy, check_launched, chosen_strategy, unsharded
 from .tta import apply_tta
 from .work_dir import ensure_writable, ensure_writable_together
 
@@ -63,6 +65,7 @@ class TrainOptions(RunOptions):
 
     resume: str | None = None
     amp: str | None = None
+    strategy: str | None = None
     auto_scale_lr: bool = False
     preflight: bool = False
 
@@ -88,13 +91,19 @@ class Plan:
     notes: list[str]
 
 
-def prepare_training(options: TrainOptions) -> Plan:
+def prepare_training(options: TrainOptions, started: bool = True) -> Plan:
     """Check and complete the config of a training run; build nothing but the model, write nothing but a probe.
+
+    Args:
+        options: of ``tools/train.py``.
+        started: whether this is a process of the run; what starts them asks before it does.
 
     Raises:
         ValueError, KeyError, FileNotFoundError: the options or the config are wrong; told in one line.
     """
     cfg, scope, notes = training_config(options)
+    if started:
+        check_launched(cfg, options.launcher)
     check_data(cfg, splits_of_training(cfg))
     model = build_parts(cfg, scope)
     notes += fill_for_training(cfg, model, options)
@@ -114,6 +123,9 @@ def training_config(options: TrainOptions) -> tuple[Any, str, list[str]]:
         notes.append(apply_amp(cfg, options.amp))
     else:
         notes += mend_amp_on_cpu(cfg)
+    strategy = chosen_strategy(cfg, options.strategy)
+    if strategy:
+        notes += apply_strategy(cfg, strategy)
     if options.auto_scale_lr:
         _auto_scale_lr(cfg)
     return cfg, scope, notes
@@ -137,6 +149,8 @@ def build_parts(cfg: Any, scope: str, data: bool = True) -> nn.Module:
     """
     check_parts(cfg, scope, splits_of_training(cfg), data)
     model = build_checked(cfg, scope)
+    if cfg.get('runner_type') == SHARDED:
+        check_shardable(model)
     check_optimizer(cfg, scope, model)
     return model
 
@@ -165,6 +179,7 @@ def prepare_testing(options: TestOptions) -> Plan:
     if options.out and not options.out.endswith(('.pkl', '.pickle')):
         raise ValueError(f'--out {options.out}: predictions are written as a pickle; give a name that ends in .pkl')
     cfg, scope, notes = _common(options, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'testing')
+    unsharded(cfg)
     check_data(cfg, ('test',))
     check_parts(cfg, scope, ('test',))
     model = build_checked(cfg, scope)
