@@ -47,6 +47,7 @@ class FiniteLossHook(Hook):
         self.action = action
         self.max_skipped, self.max_overflows = max_skipped, max_overflows
         self.skipped = self.overflows = 0
+        self._left_out = False  # the last batch
 
     def before_train(self, runner: Any) -> None:
         """Take a place between the loss and the optimizer."""
@@ -74,16 +75,22 @@ class FiniteLossHook(Hook):
 
     def _checked_backward(self, loss: Tensor, **options: Any) -> None:
         finite = bool(torch.isfinite(loss.detach()).all())
+        self._left_out = False
         if self._is_agreed(finite):
             self._backward(loss, **options)
             return
         self._refuse('the loss', finite)
         self.wrapper._inner_count += 1
+        self._left_out = True
 
     def _checked_step(self, **options: Any) -> None:
         gradients = self._gradients()
         if not gradients:  # of a batch that was left out
             return
+        if self._left_out and not self.sharded and get_world_size() > 1:
+            # DDP adds up over the processes with the last batch of a step alone, and this step's is left out.
+            for gradient in gradients:
+                all_reduce(gradient, op='mean')
         # A norm is finite if all its numbers are, but for an overflow of the norm itself, which is a fault as well.
         finite = bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients))).all())
         finite = self._is_agreed(finite) if self.sharded else finite  # each has looked at its own part
