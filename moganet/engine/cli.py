@@ -130,7 +130,7 @@ def _training_parser(name: str, purpose: str) -> argparse.ArgumentParser:
     add('--resume', nargs='?', const='auto', metavar='auto|PATH', help='go on from the last checkpoint, or from PATH')
     amp_help = 'mixed precision; auto: fp16 on a GPU, bf16 on a CPU'
     add('--amp', nargs='?', const='auto', choices=['auto', 'bf16', 'fp16'], help=amp_help)
-    strategy_help = 'what each process keeps: ddp (default) the whole model, fsdp a part of it; docs/runs.md'
+    strategy_help = 'what each process keeps: ddp (default) the whole model, the others a part; docs/runs.md'
     add('--strategy', choices=STRATEGIES, help=strategy_help)
     add('--auto-scale-lr', action='store_true', help='scale the learning rate by batch / auto_scale_lr.base_batch_size')
     return parser

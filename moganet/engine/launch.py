@@ -19,7 +19,6 @@ from torch import nn
 from .. import compat
 from ..checkpoints import Checkpoint, holds_moganet, open_checkpoint
 from ..evaluation.metrics import DumpSegResults
-from .amp_option import apply_amp, mend_amp_on_cpu
 from .config_file import read_checked
 from .data_check import check_data
 from .drawing import check_visualizer
@@ -33,7 +32,7 @@ from .resume import check_resumable, latest_checkpoint
 from .runner import ResumableRunner
 from .settings_check import check_settings
 from .strategies.sharded import check_shardable
-from .strategy_option import SHARDED, apply_strategy, check_launched, chosen_strategy, unsharded
+from .strategy_option import SHARDED, apply_precision_and_strategy, check_launched, unsharded
 from .tta import apply_tta
 from .work_dir import ensure_writable, ensure_writable_together
 
@@ -119,13 +118,9 @@ def training_config(options: TrainOptions) -> tuple[Any, str, list[str]]:
         ValueError, KeyError, FileNotFoundError: the options or the config are wrong; told in one line.
     """
     cfg, scope, notes = _common(options, ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'), 'training')
-    if options.amp:
-        notes.append(apply_amp(cfg, options.amp))
-    else:
-        notes += mend_amp_on_cpu(cfg)
-    strategy = chosen_strategy(cfg, options.strategy)
-    if strategy:
-        notes += apply_strategy(cfg, strategy)
+    if options.preflight and options.strategy == 'deepspeed':
+        raise ValueError("the preflight cannot take a step of DeepSpeed's; make it without --strategy deepspeed")
+    notes += apply_precision_and_strategy(cfg, options.amp, options.strategy, options.resume)
     if options.auto_scale_lr:
         _auto_scale_lr(cfg)
     return cfg, scope, notes

@@ -4,15 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from .amp_option import PLAIN_WRAPPERS
+from .amp_option import PLAIN_WRAPPERS, apply_amp, mend_amp_on_cpu
+from .deepspeed_option import apply_deepspeed
 from .sharded_runner import UNREAD, ShardedRunner, advice
 
-STRATEGIES = ('ddp', 'fsdp')
+STRATEGIES = ('ddp', 'fsdp', 'deepspeed')
 SHARDED = ShardedRunner.__name__
 _DDP = 'MMDistributedDataParallel'
-_OWN_STRATEGY = 'FullyShardedStrategy'
+_OWN_STRATEGIES = {'ddp': 'FullyShardedStrategy', 'fsdp': 'FullyShardedStrategy', 'deepspeed': 'ZeroStrategy'}
 # Those that compute number by number, so that a part of a parameter takes the step that it takes in the whole.
 SHARDABLE_OPTIMIZERS = ('AdamW', 'Adam', 'SGD', 'Adagrad', 'Adadelta', 'Adamax', 'NAdam', 'RAdam', 'RMSprop')
+
+
+def apply_precision_and_strategy(cfg: Any, amp: str | None, choice: str | None, resume: str | None) -> list[str]:
+    """Do to a config what ``--amp`` and ``--strategy`` say, in place; return what is to be said of it.
+
+    Args:
+        cfg: the config.
+        amp, choice, resume: the options; DeepSpeed has a precision of its own, and no way to resume.
+
+    Raises:
+        ValueError: the machine or the config cannot do it.
+    """
+    if choice == 'deepspeed':
+        _check_agreement(cfg, choice)
+        return apply_deepspeed(cfg, amp, resume)
+    notes = [apply_amp(cfg, amp)] if amp else mend_amp_on_cpu(cfg)
+    strategy = chosen_strategy(cfg, choice)
+    return notes + (apply_strategy(cfg, strategy) if strategy else [])
 
 
 def chosen_strategy(cfg: Any, choice: str | None) -> str | None:
@@ -57,10 +76,12 @@ def check_launched(cfg: Any, launcher: str) -> None:
     Raises:
         ValueError: so it is.
     """
-    if cfg.get('runner_type') == SHARDED and launcher == 'none':
+    zero = cfg.get('strategy') and cfg.strategy.get('type') == _OWN_STRATEGIES['deepspeed']
+    if (zero or cfg.get('runner_type') == SHARDED) and launcher == 'none':
+        choice = 'deepspeed' if zero else 'fsdp'
         raise ValueError(
-            '--strategy fsdp shards a model over processes, and this is a single one; start them by '
-            'tools/dist_train.sh CONFIG GPUS --strategy fsdp'
+            f'--strategy {choice} shards a model over processes, and this is a single one; start them by '
+            f'tools/dist_train.sh CONFIG GPUS --strategy {choice}'
         )
 
 
@@ -69,8 +90,8 @@ def _check_agreement(cfg: Any, choice: str) -> None:
     runner = cfg.get('runner_type', 'Runner')
     if runner not in ('Runner', 'ResumableRunner', SHARDED):
         raise ValueError(f'--strategy {choice} replaces runner_type={runner!r}, which has its own way; leave one out')
-    given = (cfg.get('strategy') or {}).get('type', _OWN_STRATEGY)
-    if getattr(given, '__name__', given) != _OWN_STRATEGY:
+    given = (cfg.get('strategy') or {}).get('type', _OWN_STRATEGIES[choice])
+    if getattr(given, '__name__', given) != _OWN_STRATEGIES[choice]:
         raise ValueError(
             f'--strategy {choice} replaces strategy.type={given!r} of the config; leave one out, or train under '
             "runner_type='FlexibleRunner', MMEngine's own"
