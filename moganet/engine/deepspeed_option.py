@@ -70,7 +70,8 @@ def zero_settings(wrapper: Any, batch_size: int, precision: str | None, given: d
     zero = {'stage': 3, **whole_weights, **(given.get('zero_optimization') or {})}
     if zero['stage'] != 3:
         raise ValueError(
-            f'strategy.zero_optimization.stage is {zero["stage"]!r}; only stage 3 took the steps of ddp when tried'
+            f'strategy.zero_optimization.stage is {zero["stage"]!r}; 3 is needed: with accumulated, clipped gradients '
+            'stage 2 did not take the steps of ddp'
         )
     settings: dict[str, Any] = {
         'type': _STRATEGY,

@@ -124,7 +124,7 @@ def test_what_deepspeed_is_given() -> None:
     assert zero_settings(full, 8, 'bf16', {'zero_optimization': {'overlap_comm': False}}) == wanted
     with pytest.raises(ValueError, match='by their norm alone'):
         zero_settings({**plain, 'clip_grad': {'type': 'value', 'clip_value': 1}}, 8, None, {})
-    with pytest.raises(ValueError, match='stage is 2; only stage 3'):
+    with pytest.raises(ValueError, match='stage is 2; 3 is needed'):
         zero_settings(plain, 8, None, {'zero_optimization': {'stage': 2}})
 
 
