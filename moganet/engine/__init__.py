@@ -8,13 +8,17 @@ from .hooks import PictureHook, SafeCheckpointHook
 from .loops import ResumableEpochLoop, ResumableIterLoop
 from .optimizers import CpuAmpOptimWrapper, LayerWiseDecayOptimWrapperConstructor
 from .runner import ResumableRunner
+from .sharded_runner import ShardedRunner
+from .strategies import FullyShardedStrategy
 
 __all__ = [
     'CpuAmpOptimWrapper',
+    'FullyShardedStrategy',
     'LayerWiseDecayOptimWrapperConstructor',
     'PictureHook',
     'ResumableEpochLoop',
     'ResumableIterLoop',
     'ResumableRunner',
     'SafeCheckpointHook',
+    'ShardedRunner',
 ]

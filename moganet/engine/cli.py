@@ -17,6 +17,7 @@ from ..environment import is_main_process
 from .failures import give_way, is_lost_peer, leave_to_others, local_rank, name_of_process, what_was_lost
 from .faults import RunFault
 from .launch import TestOptions, TrainOptions
+from .strategy_option import STRATEGIES
 
 USER_ERRORS = (ValueError, KeyError, FileNotFoundError)
 _MMENGINE_PREFIX = re.compile(r'^class `\w+` in [\w/.]+: ')
@@ -129,6 +130,8 @@ def _training_parser(name: str, purpose: str) -> argparse.ArgumentParser:
     add('--resume', nargs='?', const='auto', metavar='auto|PATH', help='go on from the last checkpoint, or from PATH')
     amp_help = 'mixed precision; auto: fp16 on a GPU, bf16 on a CPU'
     add('--amp', nargs='?', const='auto', choices=['auto', 'bf16', 'fp16'], help=amp_help)
+    strategy_help = 'what each process keeps: ddp (default) the whole model, the others a part; docs/runs.md'
+    add('--strategy', choices=STRATEGIES, help=strategy_help)
     add('--auto-scale-lr', action='store_true', help='scale the learning rate by batch / auto_scale_lr.base_batch_size')
     return parser
 

@@ -29,7 +29,7 @@ TOOLBOXES = ('mmpretrain', 'mmdet', 'mmseg', 'mmpose')
 _MORE_KEYS = frozenset(
     ('activation_checkpointing', 'compile', 'custom_imports', 'efficient_conv_bn_eval', 'env_cfg')
     + ('find_unused_parameters', 'launcher', 'model_wrapper_cfg', 'preprocess_cfg', 'runner_type', '_scope_')
-    + ('sync_bn', 'tta_model', 'tta_pipeline', 'vis_backends', 'work_dir')
+    + ('strategy', 'sync_bn', 'tta_model', 'tta_pipeline', 'vis_backends', 'work_dir')
 )
 # Parts of a config whose ``type`` is no name of a registry that is always filled: mmdet looks the first two up in
 # mmcv's operators, tokenizers come with an optional package.
@@ -38,7 +38,7 @@ _NOT_REGISTERED = frozenset({'nms', 'roi_layer', 'tokenizer'})
 _BUILT_PARTS = (
     *('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator'),
     *('optim_wrapper', 'param_scheduler', 'default_hooks', 'custom_hooks', 'train_cfg', 'val_cfg', 'test_cfg'),
-    *('visualizer', 'log_processor', 'tta_model', 'tta_pipeline'),
+    *('visualizer', 'log_processor', 'strategy', 'tta_model', 'tta_pipeline'),
 )
 # Keys that MMEngine takes out of a dict before it passes the others to the constructor.
 _NO_ARGUMENTS = frozenset({'type', '_scope_', '_delete_', 'priority'})
@@ -63,7 +63,7 @@ _PARAMWISE_KEYS = frozenset(
 
 
 # Those that read what MMEngine's reads.
-_RUNNERS = ('Runner', 'ResumableRunner')
+_RUNNERS = ('Runner', 'ResumableRunner', 'ShardedRunner')
 
 
 def runner_keys() -> set[str]:

@@ -12,6 +12,7 @@ from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from ..randomness import preserved, restore
+from .parts import part_of
 
 # torch's and mmcv's batch norms over all processes.
 _SYNCHRONISED = ('SyncBatchNorm', 'NaiveSyncBatchNorm')
@@ -60,7 +61,8 @@ def diagnose(model: Any, context: Any, batch: Any, random: Mapping[str, Any]) ->
     """Compute the loss of a batch once more, and see where it stops being finite.
 
     The model is left as it was: its norms' statistics are put back. Synchronised norms take the statistics that they
-    have: the other processes may not be here to give theirs.
+    have: the other processes may not be here to give theirs. Of a sharded model they have to be here, each with its own
+    batch; each looks at its own part of the weights.
 
     Args:
         model: MMEngine's, without a wrapper.
@@ -135,7 +137,7 @@ def is_finite(value: Any) -> bool:
 def _tensors(value: Any) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         if value.is_floating_point() or value.is_complex():
-            yield value
+            yield part_of(value)
     elif isinstance(value, Mapping):
         for part in value.values():
             yield from _tensors(part)

@@ -20,7 +20,6 @@ from .. import compat
 from ..checkpoints import Checkpoint, holds_moganet, open_checkpoint
 from ..evaluation.metrics import DumpSegResults
 from ..models.fused import fuse
-from .amp_option import apply_amp, mend_amp_on_cpu
 from .config_file import read_checked
 from .data_check import check_data
 from .drawing import check_visualizer
@@ -33,6 +32,8 @@ from .restart import check_agreement, own_checkpoint
 from .resume import check_resumable, latest_checkpoint
 from .runner import ResumableRunner
 from .settings_check import check_settings
+from .strategies.sharded import check_shardable
+from .strategy_option import SHARDED, apply_precision_and_strategy, check_launched, unsharded
 from .tta import apply_tta
 from .work_dir import ensure_writable, ensure_writable_together
 
@@ -64,6 +65,7 @@ class TrainOptions(RunOptions):
 
     resume: str | None = None
     amp: str | None = None
+    strategy: str | None = None
     auto_scale_lr: bool = False
     preflight: bool = False
 
@@ -90,13 +92,19 @@ class Plan:
     notes: list[str]
 
 
-def prepare_training(options: TrainOptions) -> Plan:
+def prepare_training(options: TrainOptions, started: bool = True) -> Plan:
     """Check and complete the config of a training run; build nothing but the model, write nothing but a probe.
+
+    Args:
+        options: of ``tools/train.py``.
+        started: whether this is a process of the run; what starts them asks before it does.
 
     Raises:
         ValueError, KeyError, FileNotFoundError: the options or the config are wrong; told in one line.
     """
     cfg, scope, notes = training_config(options)
+    if started:
+        check_launched(cfg, options.launcher)
     check_data(cfg, splits_of_training(cfg))
     model = build_parts(cfg, scope)
     notes += fill_for_training(cfg, model, options)
@@ -112,10 +120,9 @@ def training_config(options: TrainOptions) -> tuple[Any, str, list[str]]:
         ValueError, KeyError, FileNotFoundError: the options or the config are wrong; told in one line.
     """
     cfg, scope, notes = _common(options, ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper'), 'training')
-    if options.amp:
-        notes.append(apply_amp(cfg, options.amp))
-    else:
-        notes += mend_amp_on_cpu(cfg)
+    if options.preflight and options.strategy == 'deepspeed':
+        raise ValueError("the preflight cannot take a step of DeepSpeed's; make it without --strategy deepspeed")
+    notes += apply_precision_and_strategy(cfg, options.amp, options.strategy, options.resume)
     if options.auto_scale_lr:
         _auto_scale_lr(cfg)
     return cfg, scope, notes
@@ -139,6 +146,8 @@ def build_parts(cfg: Any, scope: str, data: bool = True) -> nn.Module:
     """
     check_parts(cfg, scope, splits_of_training(cfg), data)
     model = build_checked(cfg, scope)
+    if cfg.get('runner_type') == SHARDED:
+        check_shardable(model)
     check_optimizer(cfg, scope, model)
     return model
 
@@ -167,6 +176,7 @@ def prepare_testing(options: TestOptions) -> Plan:
     if options.out and not options.out.endswith(('.pkl', '.pickle')):
         raise ValueError(f'--out {options.out}: predictions are written as a pickle; give a name that ends in .pkl')
     cfg, scope, notes = _common(options, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'testing')
+    unsharded(cfg)
     check_data(cfg, ('test',))
     check_parts(cfg, scope, ('test',))
     model = build_checked(cfg, scope)

@@ -136,8 +136,9 @@ def check(kind: str, arguments: Sequence[str]) -> str:
     """
     from .launch import prepare_testing, prepare_training
 
-    plan = prepare_training(parse_train(arguments)) if kind == 'train' else prepare_testing(parse_test(arguments))
-    return str(plan.cfg.work_dir)
+    if kind == 'train':
+        return str(prepare_training(parse_train(arguments), started=False).cfg.work_dir)
+    return str(prepare_testing(parse_test(arguments)).cfg.work_dir)
 
 
 def _processors() -> int:

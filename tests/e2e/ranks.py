@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.runner import Runner
+from mmengine.runner import FlexibleRunner, Runner
 
 from .tools import _SERVER, REPO, TOOLS, environment, run_script
 
@@ -92,13 +92,14 @@ def _run(
 
 
 def _arm(fault: Fault) -> None:
-    call_hook = Runner.call_hook
+    for kind in (Runner, FlexibleRunner):
+        call_hook = kind.call_hook
 
-    def call(runner: Runner, name: str, **given: Any) -> None:
-        fault(name, runner, given)
-        call_hook(runner, name, **given)
+        def call(runner: Any, name: str, call_hook: Callable[..., None] = call_hook, **given: Any) -> None:
+            fault(name, runner, given)
+            call_hook(runner, name, **given)
 
-    Runner.call_hook = call
+        kind.call_hook = call
 
 
 def _free_port() -> int:
@@ -125,6 +126,12 @@ def is_terminated(name: str, runner: Any, given: dict[str, Any]) -> None:
     """Get SIGTERM."""
     if _now(name, runner):
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def is_killed(name: str, runner: Any, given: dict[str, Any]) -> None:
+    """Get SIGKILL."""
+    if _now(name, runner):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def is_signalled(name: str, runner: Any, given: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from mmengine.hooks import Hook
 from mmengine.visualization.vis_backend import LocalVisBackend
 
 from moganet.datasets.samples import SampleError
-from moganet.engine import runner as engine_runner
+from moganet.engine import resumable
 from moganet.engine.faults import Circumstances, RunFault, fault_of, told_as_faults
 from moganet.engine.hooks import checkpoint as checkpoint_hook
 from moganet.engine.resume import latest_checkpoint
@@ -266,7 +266,7 @@ def test_a_quota_that_is_used_up(tmp_path: Path, place: str, monkeypatch: pytest
     used_up = OSError(errno.EDQUOT, 'Disk quota exceeded')
 
     def spoil(run: Any) -> None:
-        owner = {'checkpoint': engine_runner, 'note': checkpoint_hook}[place]
+        owner = {'checkpoint': resumable, 'note': checkpoint_hook}[place]
         monkeypatch.setattr(owner, {'checkpoint': 'move_into_place', 'note': 'replacing'}[place], raising(used_up))
 
     spoilt = runner(tmp_path / 'run', custom_hooks=[At(spoil)])

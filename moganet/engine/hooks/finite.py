@@ -19,6 +19,7 @@ from ...randomness import capture
 from ...whole_file import replacing
 from ..diagnosis import Diagnosis, bare, diagnose, files_of, loose_copy
 from ..faults import NotFiniteError
+from ..parts import is_sharded, part_of
 
 _ACTIONS = ('stop', 'skip')
 _CHECKED = ('backward', 'step')  # of the optimizer's wrapper
@@ -46,11 +47,14 @@ class FiniteLossHook(Hook):
         self.action = action
         self.max_skipped, self.max_overflows = max_skipped, max_overflows
         self.skipped = self.overflows = 0
+        self._left_out = False  # the last batch
 
     def before_train(self, runner: Any) -> None:
         """Take a place between the loss and the optimizer."""
         self.runner = runner
         self.wrapper = runner.optim_wrapper
+        # Its processes compute nothing alone, so that they leave a step, and look for the reason, together.
+        self.sharded = is_sharded(runner.model)
         self._backward, self._step = self.wrapper.backward, self.wrapper.step
         # MMEngine's schedulers put a step that counts on the wrapper too, and ask for its mark, which wraps() copies.
         self._replaced = {name: vars(self.wrapper)[name] for name in _CHECKED if name in vars(self.wrapper)}
@@ -71,18 +75,25 @@ class FiniteLossHook(Hook):
 
     def _checked_backward(self, loss: Tensor, **options: Any) -> None:
         finite = bool(torch.isfinite(loss.detach()).all())
+        self._left_out = False
         if self._is_agreed(finite):
             self._backward(loss, **options)
             return
         self._refuse('the loss', finite)
         self.wrapper._inner_count += 1
+        self._left_out = True
 
     def _checked_step(self, **options: Any) -> None:
         gradients = self._gradients()
         if not gradients:  # of a batch that was left out
             return
+        if self._left_out and not self.sharded and get_world_size() > 1:
+            # DDP adds up over the processes with the last batch of a step alone, and this step's is left out.
+            for gradient in gradients:
+                all_reduce(gradient, op='mean')
         # A norm is finite if all its numbers are, but for an overflow of the norm itself, which is a fault as well.
         finite = bool(torch.isfinite(torch.stack(torch._foreach_norm(gradients))).all())
+        finite = self._is_agreed(finite) if self.sharded else finite  # each has looked at its own part
         scaler = getattr(self.wrapper, 'loss_scaler', None)
         if scaler is not None and scaler.is_enabled():
             before = scaler.get_scale()
@@ -91,22 +102,27 @@ class FiniteLossHook(Hook):
                 self._refuse('a gradient', finite)
             else:
                 self._count_overflows(finite, scaler.get_scale())
-        elif self._is_agreed(finite):
+        elif finite if self.sharded else self._is_agreed(finite):
             self._step(**options)
         else:
             self._refuse('a gradient', finite)
 
     def _gradients(self) -> list[Tensor]:
         groups = self.wrapper.optimizer.param_groups
-        return [parameter.grad for group in groups for parameter in group['params'] if parameter.grad is not None]
+        found = [parameter.grad for group in groups for parameter in group['params'] if parameter.grad is not None]
+        return [part_of(gradient) for gradient in found]
 
     def _is_agreed(self, finite: bool) -> bool:
         """Whether it is so in every process: where one leaves a batch out, all have to."""
-        if get_world_size() == 1 or self.action == 'stop':
+        if get_world_size() == 1 or not self._is_together:
             return finite
         agreed = torch.tensor(float(finite), device=next(self.runner.model.parameters()).device)
         all_reduce(agreed, op='min')
         return bool(agreed)
+
+    @property
+    def _is_together(self) -> bool:
+        return self.sharded or self.action == 'skip'
 
     def _refuse(self, what: str, finite: bool) -> None:
         """End the run, or note that a batch is left out.
@@ -126,7 +142,8 @@ class FiniteLossHook(Hook):
         else:
             left = f', after {self.skipped} batches that were left out' if self.skipped else ''
             told = f'the run ends{left}; its checkpoints are whole, and --resume auto goes on from the last one'
-        found = '' if finite else f'{self._diagnose()}. The batch: {self._save(done, weights=not skips)}'
+        diagnosis = '' if finite and not self.sharded else self._diagnose()
+        found = '' if finite else f'{diagnosis}. The batch: {self._save(done, weights=not skips)}'
         text = f'{what} of iteration {done} is not finite ({told}). {self._found_anywhere(found)}'
         if not skips:
             raise NotFiniteError(text)
@@ -137,7 +154,7 @@ class FiniteLossHook(Hook):
 
     def _found_anywhere(self, found: str) -> str:
         """Return what was found in this process, or, where all are here together, in each that has found something."""
-        if get_world_size() == 1 or self.action == 'stop':
+        if get_world_size() == 1 or not self._is_together:
             return found
         everyone = enumerate(all_gather_object(found))
         return '; '.join(f'process {rank}: {one}' for rank, one in everyone if one)
@@ -151,7 +168,7 @@ class FiniteLossHook(Hook):
         path = Path(self.runner.work_dir, f'not_finite_iter_{done}_rank_{get_rank()}.pkl')
         files = files_of(self.batch)
         saved: dict[str, Any] = {'batch': self.batch, 'files': files, 'random': self.random, 'iter': done}
-        if weights and not _is_sharded(self.runner.model):
+        if weights and not _is_in_parts(self.runner.model):
             saved['weights'] = bare(self.runner.model).state_dict()
         buffer = io.BytesIO()
         torch.save(saved, buffer)
@@ -178,6 +195,7 @@ class FiniteLossHook(Hook):
             )
 
 
-def _is_sharded(model: nn.Module) -> bool:
+def _is_in_parts(model: nn.Module) -> bool:
     """Whether a process has a part of the weights alone, so that all of them would have to give theirs."""
-    return is_model_wrapper(model) and not isinstance(model, nn.parallel.DistributedDataParallel)
+    wrapped = is_model_wrapper(model) and not isinstance(model, nn.parallel.DistributedDataParallel)
+    return wrapped or is_sharded(model)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop
@@ -14,6 +15,8 @@ from torch.utils.data import DataLoader
 
 from ...datasets.draws import DrawnBatches, with_draws
 from ...randomness import capture, preserved, restore
+from ..diagnosis import bare
+from ..parts import cut_like, gathered, is_sharded
 
 _SUCCESSORS = {'EpochBasedTrainLoop': 'ResumableEpochLoop', 'IterBasedTrainLoop': 'ResumableIterLoop'}
 
@@ -32,6 +35,17 @@ def resumable(loop: dict[str, Any]) -> dict[str, Any]:
     if name in _SUCCESSORS and (isinstance(kind, str) or kind.__module__.startswith('mmengine.')):
         loop['type'] = _SUCCESSORS[name]
     return loop
+
+
+def _bare_names(gradients: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return gradients under the names of a model that nothing wraps; checkpoints have had those of DDP's wrapper."""
+    return {name.removeprefix('module.'): gradient for name, gradient in gradients.items()}
+
+
+def _mean(gradients: list[Tensor]) -> Tensor:
+    """Return the mean over processes, which is what a sharded model has; the same ones are that to the last bit."""
+    different = list({id(gradient): gradient for gradient in gradients}.values())
+    return different[0] if len(different) == 1 else torch.stack(different).mean(0)
 
 
 def _hand_on_seed(before: Any, after: Any) -> None:
@@ -79,8 +93,11 @@ class ResumableLoop(BaseLoop):
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint has to hold for :meth:`go_on_from`; every process has to call it."""
-        mine = {'random': self._before_validation or capture(), 'gradients': self._gradients()}
-        everyone = all_gather_object({**mine, 'buffers': self._own_buffers()})
+        random = all_gather_object(self._before_validation or capture())
+        # Of a sharded model they are added up over the processes already, so that they are the same in each.
+        mine = self._gradients()
+        gradients = [mine] * get_world_size() if is_sharded(self.runner.model) else all_gather_object(mine)
+        buffers = all_gather_object(self._own_buffers())
         batches = self.draws
         return {
             'seed': self._seed,
@@ -88,9 +105,9 @@ class ResumableLoop(BaseLoop):
             'batches': len(batches),
             'batch_size': batches.batch_size,
             'validated': self._before_validation is not None,
-            'random': [one['random'] for one in everyone],
-            'gradients': [one['gradients'] for one in everyone],
-            'buffers': [one['buffers'] for one in everyone],
+            'random': random,
+            'gradients': gradients,
+            'buffers': buffers,
         }
 
     def go_on_from(self, state: dict[str, Any] | None) -> None:
@@ -120,12 +137,16 @@ class ResumableLoop(BaseLoop):
         if state is None or len(state['random']) != get_world_size():
             return
         restore(state['random'][get_rank()])
-        gradients = state['gradients'][get_rank()]
-        for name, parameter in self.runner.model.named_parameters():
-            if name in gradients:
-                parameter.grad = gradients[name].to(parameter.device, copy=True)  # it may be a view of the file
+        model = bare(self.runner.model)
+        sharded = is_sharded(model)
+        found = [_bare_names(one) for one in (state['gradients'] if sharded else [state['gradients'][get_rank()]])]
+        for name, parameter in model.named_parameters():
+            if name in found[0]:
+                gradient = _mean([one[name] for one in found])
+                gradient = gradient.to(parameter.device, copy=True)  # it may be a view of the file
+                parameter.grad = cut_like(gradient, parameter)
         buffers = state['buffers'][get_rank()]
-        for name, buffer in self.runner.model.named_buffers():
+        for name, buffer in model.named_buffers():
             if name in buffers:
                 buffer.copy_(buffers[name])
 
@@ -159,11 +180,15 @@ class ResumableLoop(BaseLoop):
             return iter(self.dataloader)
 
     def _gradients(self) -> dict[str, Tensor]:
-        """Return this process's gradients, where they are under way to an optimizer's step; nothing otherwise."""
+        """Return this process's gradients, where they are under way to an optimizer's step; nothing otherwise.
+
+        Those of a sharded model are put together for the first process, which writes them, alone.
+        """
         if self.runner.optim_wrapper.should_update():
             return {}
-        named = self.runner.model.named_parameters()
-        return {name: parameter.grad.cpu() for name, parameter in named if parameter.grad is not None}
+        model = bare(self.runner.model)
+        named = [(name, parameter.grad) for name, parameter in model.named_parameters() if parameter.grad is not None]
+        return gathered(named) if is_sharded(model) else {name: gradient.cpu() for name, gradient in named}
 
     def _own_buffers(self) -> dict[str, Tensor]:
         """Return what this process holds otherwise than the first one, whose buffers are those of the checkpoint.
@@ -173,7 +198,7 @@ class ResumableLoop(BaseLoop):
         """
         if get_rank() == 0:
             return {}
-        return {name: buffer.cpu() for name, buffer in self.runner.model.named_buffers()}
+        return {name: buffer.cpu() for name, buffer in bare(self.runner.model).named_buffers()}
 
     def _say(self, text: str) -> None:
         print_log(f'resume: {text}', logger='current', level=30)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ...analysis import Memory, training_memory
+from ...models.layers import MogaBlock
+from ..strategy_option import SHARDED
 from .free_memory import free_memory
 from .result import FAILED, NotRunError, judged, size, words_of
 from .step import Step, Trial
@@ -32,6 +35,8 @@ def check_memory(subject: Subject) -> tuple[str, str]:
         how = 'counted by shapes in float32'
     else:
         step = _with_more(subject, step)
+        if subject.cfg.get('runner_type') == SHARDED:
+            how = 'measured whole, and reckoned in parts'
     device, processes = subject.device.type, subject.gpus if subject.device.type == 'cpu' else 1
     free, need = free_memory(subject.device), step.peak * processes
     fixed = step.peak - step.picture_bytes * step.batch
@@ -56,7 +61,22 @@ def _with_more(subject: Subject, step: Step) -> Step:
     """Return a step with what the measured one did not have: averages of the weights, and DDP's buckets."""
     tensors = [*subject.model.parameters(), *subject.model.buffers()]
     more = subject.averages * sum(tensor.nbytes for tensor in tensors)
+    if subject.cfg.get('runner_type') == SHARDED:
+        return replace(step, trials=tuple(_in_parts(subject, trial, more) for trial in step.trials))
     if subject.gpus > 1:
         more += sum(parameter.nbytes for parameter in subject.model.parameters() if parameter.requires_grad)
     trials = tuple(Trial(t.pictures, t.seconds, t.settled + more, t.peak + more) for t in step.trials)
     return Step(step.batch, trials, step.load_s, step.terms)
+
+
+def _in_parts(subject: Subject, trial: Trial, averages: int) -> Trial:
+    """Return a step of which a process keeps its part: of all that stays between two steps.
+
+    What is gathered, and its gradients, come to it: one block, and what is outside of the blocks.
+    """
+    blocks = [module for module in subject.model.modules() if isinstance(module, MogaBlock)]
+    sizes = [sum(parameter.nbytes for parameter in block.parameters()) for block in blocks]
+    outside = sum(parameter.nbytes for parameter in subject.model.parameters()) - sum(sizes)
+    kept = (trial.settled + averages) // subject.gpus
+    gathered = 2 * (outside + max(sizes, default=0))
+    return replace(trial, settled=kept, peak=trial.peak - trial.settled + kept + gathered)
