@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DATASETS
 from torch import nn
 
 from moganet.engine.launch import TrainOptions
-from moganet.engine.preflight import Subject, disk, free_memory, memory, step
+from moganet.engine.preflight import Subject, data, disk, free_memory, memory, step
 from moganet.engine.preflight.disk import Files, Sizes, check_disk, files_of
 from moganet.engine.preflight.duration import check_time, duration, loaders
 from moganet.engine.preflight.memory import check_memory
 from moganet.engine.preflight.rate import check_rate
-from moganet.engine.preflight.result import NotRunError
+from moganet.engine.preflight.result import OK, WARNING, NotRunError
 from moganet.engine.preflight.step import Step, Trial, on_cpu, on_gpu
 
 CONFIG = """
@@ -258,3 +259,26 @@ def test_a_step_of_accumulated_gradients_has_them() -> None:
     stepper: Any = _Steps(0.001)
     stepper.accumulates = True
     assert [trial.pictures for trial in on_cpu(stepper, 2)] == [2, 2]
+
+
+def test_pictures_without_a_truth_teach_nothing() -> None:
+    pictures: list[dict[str, Any]] = [{'inputs': None}] * 3
+    state, told = data._look(pictures, 'train', 0, {})
+    assert state == WARNING and '0 annotated: there may be nothing to learn' in told
+    assert data._look(pictures, 'val', 0, {})[0] == OK
+
+
+@DATASETS.register_module()
+class Fetched(list[int]):
+    """A data set that would be fetched where nobody says otherwise; by name or as a class."""
+
+    def __init__(self, download: bool = True) -> None:
+        super().__init__([] if download else [1, 2])
+
+
+@pytest.mark.parametrize('kind', ['Fetched', Fetched])
+def test_nothing_is_downloaded(kind: Any) -> None:
+    described = {'batch_size': 1, 'num_workers': 2, 'dataset': {'type': kind}}
+    sampler = {'sampler': {'type': 'DefaultSampler', 'shuffle': False}}
+    assert len(data._loader({**described, **sampler}, 'train', 0).dataset) == 2
+    assert described['dataset'] == {'type': kind}
