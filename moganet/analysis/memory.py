@@ -22,6 +22,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from ..compat import checkpointing_of_shapes
 from ..models.layers import depthwise
 from .complexity import Shape, build_model, default_shape, image_channels
 from .samples import good_proposals, training_samples
@@ -127,7 +128,7 @@ def training_memory(cfg: Any, batch: int | None = None, shape: Shape | None = No
     kept += [tensor for copy in averaged for tensor in (*copy.parameters(), *copy.buffers())]
     kept += [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     try:
-        with _as_on_a_gpu(scope), good_proposals(model, samples):
+        with _as_on_a_gpu(scope), good_proposals(model, samples), checkpointing_of_shapes():
             settled, peak = peak_bytes(step, kept, [inputs])
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         raise ValueError(
@@ -170,8 +171,8 @@ class _LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def note(self, tensor: Tensor) -> None:
         """Count the storage of a tensor, once for all its views."""
         storage = tensor.untyped_storage()
-        # Torch's own weak reference: Python's, to the storage's object, crash torch 2.1. As long as it is held, no other
-        # storage gets this key.
+        # Torch's own weak reference: one of Python's, to the storage's object, crashes torch 2.1. As long as it is held,
+        # no other storage gets this key.
         key, size = storage._cdata, storage.nbytes()
         if key in self._seen:
             return
