@@ -299,7 +299,7 @@ def config_laid_out_once() -> Iterator[None]:
     """Let MMEngine's Runner lay out the text of a config once.
 
     It asks yapf for the same text three times, for its log, its visualizer and its work dir; each takes seconds where a
-    config names the 150 classes of ADE20K. The original holds the function in its own module, the fork asks yapf each time.
+    config names the 150 classes of ADE20K. The original holds the function in its module, the fork asks yapf each time.
     """
     from mmengine.config import config as mmengine_config
     from yapf.yapflib import yapf_api

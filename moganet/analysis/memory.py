@@ -171,7 +171,7 @@ class _LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def note(self, tensor: Tensor) -> None:
         """Count the storage of a tensor, once for all its views."""
         storage = tensor.untyped_storage()
-        # Torch's own weak reference: one of Python's, to the storage's object, crashes torch 2.1. As long as it is held,
+        # Torch's own weak reference: one of Python's, to the storage's object, crashes torch 2.1. While it is held,
         # no other storage gets this key.
         key, size = storage._cdata, storage.nbytes()
         if key in self._seen:
