@@ -269,15 +269,43 @@ def quiet_console(logger: logging.Logger) -> None:
 
 
 @contextlib.contextmanager
+def checkpointing_of_shapes() -> Iterator[None]:
+    """Let blocks be checkpointed that are given tensors of torch's ``meta`` device, which have a shape and no values.
+
+    Torch 2.1 takes the device's name for a module of its own, and there is no ``torch.meta``; it is told what it takes
+    for tensors on a processor.
+    """
+    if torch_version() >= (2, 2):
+        yield
+        return
+    from torch.utils import checkpoint
+
+    module: Any = checkpoint
+    infer = module._infer_device_type
+
+    def infer_known(*args: Any) -> str:
+        found = str(infer(*args))
+        return str(module.DefaultDeviceType.get_device_type()) if found == 'meta' else found
+
+    module._infer_device_type = infer_known
+    try:
+        yield
+    finally:
+        module._infer_device_type = infer
+
+
+@contextlib.contextmanager
 def config_laid_out_once() -> Iterator[None]:
     """Let MMEngine's Runner lay out the text of a config once.
 
     It asks yapf for the same text three times, for its log, its visualizer and its work dir; each takes seconds where a
-    config names the 150 classes of ADE20K.
+    config names the 150 classes of ADE20K. The original holds the function in its module, the fork asks yapf each time.
     """
+    from mmengine.config import config as mmengine_config
     from yapf.yapflib import yapf_api
 
-    original, texts = yapf_api.FormatCode, {}
+    holder: Any = mmengine_config if hasattr(mmengine_config, 'FormatCode') else yapf_api
+    original, texts = holder.FormatCode, {}
 
     def laid_out(text: str, **options: Any) -> Any:
         key = text, repr(options)
@@ -285,11 +313,11 @@ def config_laid_out_once() -> Iterator[None]:
             texts[key] = original(text, **options)
         return texts[key]
 
-    yapf_api.FormatCode = laid_out
+    holder.FormatCode = laid_out
     try:
         yield
     finally:
-        yapf_api.FormatCode = original
+        holder.FormatCode = original
 
 
 @contextlib.contextmanager

@@ -18,6 +18,8 @@ import torch
 
 from moganet.compat import noise_patterns
 
+from .classic import is_classic, lacking
+
 torch.set_num_threads(1)
 
 REPO = Path(__file__).resolve().parents[1]
@@ -30,6 +32,13 @@ def pytest_configure(config: pytest.Config) -> None:
     logging.raiseExceptions = False
     for pattern in noise_patterns():
         config.addinivalue_line('filterwarnings', f'ignore:{pattern}')
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what the classic set lacks something for, by name."""
+    for item in items if is_classic() else ():
+        if reason := lacking(item.nodeid):
+            item.add_marker(pytest.mark.skip(reason=f'classic set: {reason}'))
 
 
 @pytest.fixture(scope='session')

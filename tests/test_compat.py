@@ -152,20 +152,23 @@ def test_importing_prints_nothing_and_imports_no_toolbox() -> None:
 
 
 def test_a_config_is_laid_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mmengine.config import config as mmengine_config
     from yapf.yapflib import yapf_api
 
+    # Where MMEngine looks the function up: the original in its own module, the fork in yapf's.
+    holder = mmengine_config if hasattr(mmengine_config, 'FormatCode') else yapf_api
     calls: list[str] = []
-    original = yapf_api.FormatCode
+    original = holder.FormatCode
 
     def counted(text: str, **options: Any) -> Any:
         calls.append(text)
         return original(text, **options)
 
-    monkeypatch.setattr(yapf_api, 'FormatCode', counted)
+    monkeypatch.setattr(holder, 'FormatCode', counted)
     cfg = Config({'names': ['a', 'b'], 'rate': 0.1})
     plain = cfg.pretty_text
     with compat.config_laid_out_once():
         assert cfg.pretty_text == cfg.pretty_text == plain
         cfg.rate = 0.2
         assert 'rate = 0.2' in cfg.pretty_text
-    assert len(calls) == 3 and yapf_api.FormatCode is counted
+    assert len(calls) == 3 and holder.FormatCode is counted

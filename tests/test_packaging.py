@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from moganet import __version__
+from moganet.environment import DISTRIBUTIONS, read_set
 
 ROOT = Path(__file__).resolve().parents[1]
 # Everything that a build reads; the copies keep the repository clean of build folders.
@@ -116,6 +117,17 @@ def test_every_module_is_in_the_wheel(wheel, source):
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if name.endswith('.py') and '/.mim/' not in name}
     assert held == {f'moganet/{name}' for name in files_below(source / 'moganet') if name.endswith('.py')}
+
+
+@pytest.mark.parametrize('name', ['modern', 'classic'])
+def test_the_readme_shows_the_versions_of_the_sets(name):
+    lines = (ROOT / 'README.md').read_text(encoding='utf-8').splitlines()
+    (head,) = (line for line in lines if line.startswith('| set | Python | torch |'))
+    (row,) = (line for line in lines if line.startswith(f'| {name} | 3.'))
+    shown = {key: cell.split()[0] for key, cell in list(zip(head.split(' | '), row.split(' | ')))[2:9]}
+    pins = dict(text.split('==') for group in read_set(name).values() for text in group.requirements)
+    chosen = {key: next(pins[one] for one in DISTRIBUTIONS[key] if one in pins) for key in DISTRIBUTIONS}
+    assert shown == {'torch': pins['torch'], **chosen}
 
 
 def test_torch_and_numpy_alone_are_required(metadata):

@@ -8,7 +8,6 @@ fragmentation come on top.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -19,9 +18,11 @@ from unittest import mock
 import torch
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from ..compat import checkpointing_of_shapes
 from ..models.layers import depthwise
 from .complexity import Shape, build_model, default_shape, image_channels
 from .samples import good_proposals, training_samples
@@ -127,7 +128,7 @@ def training_memory(cfg: Any, batch: int | None = None, shape: Shape | None = No
     kept += [tensor for copy in averaged for tensor in (*copy.parameters(), *copy.buffers())]
     kept += [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     try:
-        with _as_on_a_gpu(scope), good_proposals(model, samples):
+        with _as_on_a_gpu(scope), good_proposals(model, samples), checkpointing_of_shapes():
             settled, peak = peak_bytes(step, kept, [inputs])
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         raise ValueError(
@@ -159,29 +160,33 @@ def peak_bytes(work: Callable[[], Any], kept: list[Tensor], given: list[Tensor])
 
 
 class _LiveStorages(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the storages that operations return, and takes them off when torch frees them."""
+    """Adds up the storages that operations return, and takes off those that torch has freed."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.alive = 0
         self.peak = 0
-        self._seen: dict[int, weakref.ref[Any]] = {}
+        self._seen: dict[int, tuple[StorageWeakRef, int]] = {}
 
     def note(self, tensor: Tensor) -> None:
         """Count the storage of a tensor, once for all its views."""
         storage = tensor.untyped_storage()
+        # Torch's own weak reference: one of Python's, to the storage's object, crashes torch 2.1. While it is held,
+        # no other storage gets this key.
         key, size = storage._cdata, storage.nbytes()
         if key in self._seen:
             return
-
-        def freed(_: Any) -> None:
-            self.alive -= size
-            self._seen.pop(key, None)
-
-        # Torch keeps a storage's object in Python as long as the storage itself.
-        self._seen[key] = weakref.ref(storage, freed)
+        self._seen[key] = StorageWeakRef(storage), size  # type: ignore[no-untyped-call]
         self.alive += size
-        self.peak = max(self.peak, self.alive)
+        if self.alive > self.peak:
+            self._take_off_freed()
+            self.peak = max(self.peak, self.alive)
+
+    def _take_off_freed(self) -> None:
+        for key, (reference, size) in list(self._seen.items()):
+            if reference.expired():  # type: ignore[no-untyped-call]
+                self.alive -= size
+                del self._seen[key]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))

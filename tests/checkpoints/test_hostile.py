@@ -83,14 +83,27 @@ def test_each_pickle_of_old_torch_is_inspected(tmp_path: Path, canary: Path, pla
 # What fills the memory or crashes is the inspection's to refuse; the readers behind it refuse code.
 @pytest.mark.parametrize('name', CODE)
 @pytest.mark.parametrize('container', ['zip', 'legacy'])
-@pytest.mark.parametrize('way', ['list', 'unpickler'])
 @pytest.mark.filterwarnings('ignore:Detected pickle protocol')
-def test_both_unpicklers_refuse_by_themselves(
-    tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch, way: str, container: str, name: str
+def test_restricted_unpickler_refuses_by_itself(
+    tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch, container: str, name: str
 ) -> None:
-    if way == 'list' and not torch_load.takes_named_globals():
-        pytest.skip('this torch takes no list')
-    monkeypatch.setattr(torch_load, 'takes_named_globals', lambda: way == 'list')
+    monkeypatch.setattr(torch_load, 'takes_named_globals', lambda: False)
+    refuses_uninspected(tmp_path, canary, monkeypatch, container, name)
+
+
+@pytest.mark.parametrize('name', CODE)
+@pytest.mark.parametrize('container', ['zip', 'legacy'])
+@pytest.mark.filterwarnings('ignore:Detected pickle protocol')
+def test_torchs_reader_refuses_by_itself(
+    tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch, container: str, name: str
+) -> None:
+    assert torch_load.takes_named_globals()
+    refuses_uninspected(tmp_path, canary, monkeypatch, container, name)
+
+
+def refuses_uninspected(
+    tmp_path: Path, canary: Path, monkeypatch: pytest.MonkeyPatch, container: str, name: str
+) -> None:
     monkeypatch.setattr(reader, '_inspect', lambda *_: None)
     write = files.zip_with_pickle if container == 'zip' else files.legacy_with_pickle
     path = write(tmp_path / 'hostile.pth', CODE[name][0](canary))

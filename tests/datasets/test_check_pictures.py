@@ -90,7 +90,9 @@ def test_exif_turns_a_picture_as_the_loaders_do(ending: str, folder: Path) -> No
         image.save(path, exif=exif)
     content = np.frombuffer(path.read_bytes(), np.uint8)  # mmcv decodes bytes, too
     height, width = cv2.imdecode(content, cv2.IMREAD_COLOR).shape[:2]
-    assert look_at(str(path)).size == (width, height) == ((80, 60) if ending == 'bmp' else (60, 80))
+    assert look_at(str(path)).size == (width, height)
+    if ending != 'webp':  # which OpenCV turns since its fifth version
+        assert (width, height) == ((80, 60) if ending == 'bmp' else (60, 80))
 
 
 @pytest.mark.parametrize('mode', ['L', 'RGBA', 'CMYK', 'P', 'I;16', '1'])

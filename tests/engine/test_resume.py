@@ -77,7 +77,7 @@ def test_what_cannot_be_resumed_from_is_passed_over(tmp_path: Path, damage: str)
     bad = write(tmp_path / 'epoch_3.pth', optimizer=None if damage == 'weights alone' else {})
     data = bytearray(bad.read_bytes())
     if damage == 'flipped':
-        data[len(data) // 2] ^= 1
+        data[data.index(b'state_dict')] ^= 1  # the middle may be what torch fills up with
     if damage != 'weights alone':
         bad.write_bytes({'torn': data[: len(data) // 2], 'empty': b''}.get(damage, bytes(data)))
     (tmp_path / 'last_checkpoint').write_text(str(bad))

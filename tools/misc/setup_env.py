@@ -21,11 +21,12 @@ from envsetup import MIM, STATE
 from envsetup.errors import SetupError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-# What the set of requirements/modern.txt is seen working on; the first is tried first.
-FIT = ((3, 11), (3, 12))
+# What the sets of requirements/ are seen working on; the first is tried first.
+FIT = {'modern': ((3, 11), (3, 12)), 'classic': ((3, 10),)}
 GOALS = ('classification', 'detection', 'segmentation', 'pose', 'all', 'test')
 GIB = 2**30
-NEEDS_GIB = {'cpu': 3, 'gpu': 12}
+# Of torch 2.1 the package index has a build for CUDA alone.
+NEEDS_GIB = {'cpu': 3, 'classic': 6, 'gpu': 12}
 
 
 class Parser(argparse.ArgumentParser):
@@ -51,34 +52,37 @@ def spell(versions):
     return ' or '.join('{}.{}'.format(*version) for version in versions)
 
 
-def find_python(wanted, version_of=version_of):
+def find_python(wanted, version_of=version_of, fit=FIT['modern']):
     """The interpreter to build the environment with.
 
     Args:
         wanted: the user's choice (``PYTHON=...``), or empty for the first fit one on the path.
         version_of: asks an interpreter for its version.
+        fit: the versions that will do.
 
     Raises:
         SetupError: none is fit; the message names what to install.
     """
     if wanted:
         version = version_of(wanted)
-        if version in FIT:
+        if version in fit:
             return wanted
         what = 'does not run' if version is None else 'is Python {}.{}'.format(*version)
-        raise SetupError(f'PYTHON={wanted} {what}; give one that is Python {spell(FIT)}')
-    names = ['python{}.{}'.format(*version) for version in FIT] + ['python3', sys.executable]
+        raise SetupError(f'PYTHON={wanted} {what}; give one that is Python {spell(fit)}')
+    names = ['python{}.{}'.format(*version) for version in fit] + ['python3', sys.executable]
     seen = []
     for name in names:
         version = version_of(name)
-        if version in FIT:
+        if version in fit:
             return name
         if version is not None:
             seen.append('{}.{}'.format(*version))
     found = ' (found: {})'.format(', '.join(sorted(set(seen)))) if seen else ''
+    first = names[0]
     raise SetupError(
-        f'Python {spell(FIT)} is needed{found}: install it (Debian, Ubuntu: apt-get install python3.11 '
-        'python3.11-venv python3.11-dev) and run the same line again, or name it with PYTHON=/path/to/python3.11'
+        f'Python {spell(fit)} is needed{found}: install it (Debian, Ubuntu: apt-get install {first} {first}-venv '
+        f'{first}-dev; else pyenv, uv and conda have it) and run the same line again, or name it with '
+        f'PYTHON=/path/to/{first}'
     )
 
 
@@ -89,15 +93,25 @@ def kind_of(venv):
     return 'ours' if os.path.isfile(os.path.join(venv, STATE)) else 'foreign'
 
 
+def set_of(venv):
+    """The set that an environment of ours was made for; empty when its note is torn."""
+    try:
+        with open(os.path.join(venv, STATE)) as file:
+            # Those that were made when there was one set alone say nothing.
+            return str(json.load(file).get('set', 'modern'))
+    except (OSError, ValueError, AttributeError):
+        return ''
+
+
 def python_in(venv):
     """The interpreter of a virtual or conda environment."""
     return os.path.join(venv, 'bin', 'python')
 
 
-def is_usable(venv):
+def is_usable(venv, fit=FIT['modern']):
     """Whether an environment of ours has a fit Python with pip: one that was cut off while it was made has not."""
     python = python_in(venv)
-    if version_of(python) not in FIT:
+    if version_of(python) not in fit:
         return False
     # pip writes INSTALLER after everything else, its own included.
     check = 'import pip, importlib.metadata as m; assert m.distribution("pip").read_text("INSTALLER")'
@@ -156,13 +170,14 @@ def alone(venv):
         os.close(lock)
 
 
-def make_venv(python, venv, locks=()):
+def make_venv(python, venv, locks=(), name='modern'):
     """Makes the environment; the marker comes first, so that one cut off half-way is known as ours.
 
     Args:
         python: a fit interpreter.
         venv: where to; what is left there of an earlier attempt is removed.
         locks: descriptors of locked files, which the children keep open.
+        name: the set that it is for.
     """
     wanted = spell([version_of(python)])
     check = [python, '-c', 'import venv, ensurepip']
@@ -171,7 +186,7 @@ def make_venv(python, venv, locks=()):
             f'{python} cannot make virtual environments: install its venv module (Debian, Ubuntu: apt-get install '
             f'python{wanted}-venv) and run the same line again'
         )
-    needed = NEEDS_GIB['gpu' if shutil.which('nvidia-smi') else 'cpu']
+    needed = NEEDS_GIB['gpu' if shutil.which('nvidia-smi') else 'classic' if name == 'classic' else 'cpu']
     there = venv
     while not os.path.isdir(there) and os.path.dirname(there) != there:
         there = os.path.dirname(there)
@@ -183,16 +198,16 @@ def make_venv(python, venv, locks=()):
         )
     try:
         if os.path.isdir(venv):
-            for name in os.listdir(venv):
-                path = os.path.join(venv, name)
+            for left in os.listdir(venv):
+                path = os.path.join(venv, left)
                 if os.path.isdir(path) and not os.path.islink(path):
                     shutil.rmtree(path)
-                elif name != STATE:
+                elif left != STATE:
                     os.remove(path)
         else:
             os.makedirs(venv)
         with open(os.path.join(venv, STATE), 'w') as file:
-            json.dump({'made_by': 'tools/misc/setup_env.py'}, file)
+            json.dump({'made_by': 'tools/misc/setup_env.py', 'set': name}, file)
     except OSError as error:
         raise SetupError(f'cannot write {venv}: {error.strerror}; choose another place with VENV=/path') from error
     command = [python, '-m', 'venv', venv]
@@ -223,7 +238,7 @@ def link_configs():
         pass
 
 
-def judge_foreign(venv, goal):
+def judge_foreign(venv, goal, name):
     """Runs the doctor in an environment that is not ours, and asks for the tools of ``test``; returns the exit code."""
     python = python_in(venv)
     if not os.access(python, os.X_OK):
@@ -240,27 +255,39 @@ def judge_foreign(venv, goal):
     code = subprocess.call([python, '-m', 'moganet.doctor', '--task', tasks], env=environment)
     if goal == 'test':
         here = os.path.dirname(os.path.abspath(__file__))
-        code = subprocess.call([python, '-m', 'envsetup.sets', ROOT, '--check-dev'], cwd=here) or code
+        code = subprocess.call([python, '-m', 'envsetup.sets', ROOT, '--set', name, '--check-dev'], cwd=here) or code
     return code
 
 
 def parse(arguments):
     """Reads the command line."""
     parser = Parser(description='Sets up the environment of this repository.')
-    parser.add_argument('--venv', default='.venv', help='the virtual environment; made when absent (.venv)')
+    parser.add_argument('--venv', help='the virtual environment; made when absent (.venv; .venv-classic)')
+    parser.add_argument('--set', dest='name', choices=tuple(FIT), default='modern', help='of requirements/ (modern)')
     parser.add_argument('--for', dest='goal', choices=GOALS, default='all', help='what it is for (all)')
     parser.add_argument('--print', dest='show', action='store_true', help='only print the pip lines')
     parser.add_argument('--inside', action='store_true', help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.venv = options.venv or {'modern': '.venv'}.get(options.name, f'.venv-{options.name}')
+    return options
 
 
-def prepare(venv, wanted):
-    """Makes the environment where it is missing or torn, refuses another Python than ``wanted``; returns its kind."""
+def prepare(venv, wanted, name='modern'):
+    """Makes the environment where it is missing or torn; returns its kind.
+
+    Raises:
+        SetupError: it has another Python than ``wanted``, or was made for another set than ``name``.
+    """
     if kind_of(venv) != 'foreign':
         with alone(venv) as locks:
             kind = kind_of(venv)
-            if kind == 'absent' or (kind == 'ours' and not is_usable(venv)):
-                make_venv(find_python(wanted), venv, locks)
+            if kind == 'ours' and set_of(venv) not in (name, ''):
+                raise SetupError(
+                    f'{venv} holds the {set_of(venv)} set, and would lose it to the {name} one: choose another place '
+                    'with VENV=/path, or remove that environment'
+                )
+            if kind == 'absent' or (kind == 'ours' and not is_usable(venv, FIT[name])):
+                make_venv(find_python(wanted, fit=FIT[name]), venv, locks, name)
                 return 'ours'
     kind = kind_of(venv)
     if wanted and os.access(python_in(venv), os.X_OK):
@@ -276,14 +303,17 @@ def main(arguments=None):
         if options.inside:
             from envsetup import steps
 
-            return steps.main(ROOT, venv, options.goal)
+            return steps.main(ROOT, venv, options.goal, options.name)
         if options.show:
             here = os.path.dirname(os.path.abspath(__file__))
-            return subprocess.call([find_python(os.environ.get('PYTHON', '')), '-m', 'envsetup.sets', ROOT], cwd=here)
-        if prepare(venv, os.environ.get('PYTHON', '')) == 'foreign':
-            return judge_foreign(venv, options.goal)
+            # Whichever reads the files will do.
+            python = find_python(os.environ.get('PYTHON', ''), fit=FIT['modern'] + FIT['classic'])
+            return subprocess.call([python, '-m', 'envsetup.sets', ROOT, '--set', options.name], cwd=here)
+        if prepare(venv, os.environ.get('PYTHON', ''), options.name) == 'foreign':
+            return judge_foreign(venv, options.goal, options.name)
         sys.stdout.flush()
         inside = [python_in(venv), os.path.abspath(__file__), '--inside', '--venv', venv, '--for', options.goal]
+        inside += ['--set', options.name]
         os.execv(inside[0], inside)
     except SetupError as error:
         sys.stderr.write(f'error: {error}\n')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
 import warnings
@@ -22,7 +23,8 @@ _ENDS['MPO'] = _ENDS['JPEG']
 # Some writers put a few bytes behind the end. Where it is not within these, the whole file is searched.
 _TAIL = 4096
 _ORIENTATION = 0x0112  # EXIF
-_TURNED = ('JPEG', 'MPO', 'PNG', 'WEBP')  # by OpenCV; TIFF is turned by Pillow, too
+# By OpenCV; TIFF is turned by Pillow, too.
+_TURNED = ('JPEG', 'MPO', 'PNG')
 _OTHER_SUFFIXES = ('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG', '.bmp', '.tif', '.webp')
 _CHUNK = 1024  # files given to the threads at a time: a list of a million futures would take a gigabyte
 
@@ -103,13 +105,22 @@ def _look_into(file: BinaryIO, decode: bool) -> Picture:
 def _turned(image: Image.Image) -> tuple[int, int]:
     """Return the size after the turn that EXIF asks for, which OpenCV does when it loads a picture."""
     width, height = image.size
-    if image.format not in _TURNED or 'exif' not in image.info:
+    turned = image.format in _TURNED or (image.format == 'WEBP' and _turns_webp())
+    if not turned or 'exif' not in image.info:
         return width, height
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except (OSError, SyntaxError, ValueError, struct.error, KeyError):
         return width, height
     return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
+
+
+@functools.cache
+def _turns_webp() -> bool:
+    """Whether the OpenCV that is here turns WebP, too: 5.0 was seen to, 4.11 not."""
+    import cv2
+
+    return int(cv2.__version__.split('.')[0]) >= 5
 
 
 def _ends_with(file: BinaryIO, start: int, end: bytes) -> bool:

@@ -235,8 +235,8 @@ def _variables(target: Target, hidden: Path) -> dict[str, str]:
     if target.variant == 'none':
         (hidden / 'torch.py').write_text(NO_TORCH, encoding='utf-8')
         paths = [str(hidden), *filter(None, [os.environ.get('PYTHONPATH')])]
-        # The fork has no switch for it, the original has.
-        return {'MMCV_WITH_OPS': '0', 'PYTHONPATH': os.pathsep.join(paths)}
+        # The fork has no switch for it, and the original, switched, calls itself mmcv-lite, which pip then refuses.
+        return {'MMCV_WITH_OPS': '1', 'PYTHONPATH': os.pathsep.join(paths)}
     variables = {'MMCV_WITH_OPS': '1', 'MAX_JOBS': str(job_count())}
     if target.variant == 'cpu':
         # Without nvcc a visible GPU would make mmcv try CUDA, and fail.

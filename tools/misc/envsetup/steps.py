@@ -24,7 +24,7 @@ from . import MIM, mmcv_wheel, torch_build
 from .errors import SetupError
 from .pip import Pip, child_variables
 from .progress import StatusLine, spell_seconds
-from .sets import load_environment
+from .sets import constraints_of, load_environment
 from .state import read_state, sweep, write_state
 
 # What is set up for the goal on the left serves those on the right, too.
@@ -53,18 +53,20 @@ class Setup:
         venv: the environment that the running interpreter belongs to.
         goal: ``classification``, ``all`` (every task) or ``test`` (also the development tools).
         pip: the environment's own.
+        name: the set of ``requirements/`` that is installed.
     """
 
     root: Path
     venv: Path
     goal: str
     pip: Pip
+    name: str = 'modern'
     environment: ModuleType = field(init=False)
     groups: dict = field(init=False)  # type: ignore[type-arg]
 
     def __post_init__(self) -> None:
         self.environment = load_environment(self.root)
-        self.groups = self.environment.read_set('modern', self.root / 'requirements')
+        self.groups = self.environment.read_set(self.name, self.root / 'requirements')
 
     @functools.cached_property
     def gpu(self) -> bool:
@@ -88,7 +90,7 @@ class Setup:
     @property
     def constraints(self) -> list[str]:
         """The arguments that hold pip to the exact set."""
-        return ['-c', str(self.root / 'requirements/constraints.txt')]
+        return ['-c', str(constraints_of(self.root, self.name))]
 
     def install(self, group: str) -> Callable[[StatusLine], str]:
         """A step's action: one pip call for a whole group."""
@@ -109,16 +111,26 @@ class Setup:
         """Whether a distribution is not in its build for the CPU alone where there is a GPU."""
         return not (self.version(name).endswith('+cpu') and self.gpu)
 
+    def has_torch(self) -> bool:
+        """Whether torch is there, for the GPU where there is one, and with what its CUDA build cannot do without."""
+        if not (self.has('torch') and self.fits_gpu('torch')):
+            return False
+        bare = 'torch-fallback' in self.groups and platform.system() == 'Linux' and '+' not in self.version('torch')
+        return not bare or self.gpu or self.has('torch-fallback')
+
     def install_torch(self, status: StatusLine) -> str:
         """torch, in the build for this machine."""
         requirements = self.groups['torch'].requirements
         choice = torch_build.choose_torch(requirements, self.gpu, platform.system(), self.pip.versions)
-        self.pip.install([*self.constraints, *choice.arguments], status)
+        if choice.reason and 'torch-fallback' in self.groups:
+            self.install('torch-fallback')(status)
+        else:
+            self.pip.install([*self.constraints, *choice.arguments], status)
         return ', '.join(part for part in (self.version('torch'), choice.reason) if part)
 
     def has_torchvision(self) -> bool:
         """Whether torchvision is there: the version of the set, or the fallback beside a CPU-only torch."""
-        (fallback,) = self.groups['torchvision-fallback'].requirements
+        (fallback,) = self.groups.get('torchvision-fallback', self.groups['torchvision']).requirements
         alone = (
             self.version('torch').endswith('+cpu')
             and self.version('torchvision').split('+')[0] == fallback.split('==')[1]
@@ -128,7 +140,7 @@ class Setup:
     def install_torchvision(self, status: StatusLine) -> str:
         """torchvision, in a build that imports beside torch."""
         (wanted,) = self.groups['torchvision'].requirements
-        (fallback,) = self.groups['torchvision-fallback'].requirements
+        (fallback,) = self.groups.get('torchvision-fallback', self.groups['torchvision']).requirements
         choice = torch_build.choose_torchvision(wanted, fallback, self.version('torch'), self.pip.versions)
         self.pip.install([*self.groups['torchvision'].options, *choice.arguments], status)
         return choice.reason
@@ -195,14 +207,15 @@ class Setup:
         every_task = self.goal != 'classification'
         found = [
             self.group_step('build', 'build tools'),
-            Step(torch, lambda: self.has('torch') and self.fits_gpu('torch'), self.install_torch),
+            Step(torch, self.has_torch, self.install_torch),
             Step('torchvision', self.has_torchvision, self.install_torchvision),
             self.group_step('toolboxes', 'the engine and the toolbox of classification'),
             self.group_step('libraries', 'what the toolboxes use'),
         ]
         if every_task:
             found.append(self.group_step('dense-toolboxes', 'the toolboxes of detection, segmentation and pose'))
-            found.append(Step('xtcocotools', lambda: self.has('xtcocotools'), self.install_xtcocotools))
+            if 'xtcocotools' in self.groups:
+                found.append(Step('xtcocotools', lambda: self.has('xtcocotools'), self.install_xtcocotools))
         suffix = ', with operators (the first time it takes about ten minutes)' if every_task else ', without operators'
         found.append(Step(mmcv + suffix, self.has_mmcv, self.install_mmcv))
         if self.goal == 'test':
@@ -216,9 +229,9 @@ class Setup:
     def key(self) -> str:
         """Changes whenever the set, the repository's place or the interpreter does."""
         parts = [str(self.root), sys.version]
-        parts += [
-            (self.root / 'requirements' / name).read_text() for name in ('modern.txt', 'constraints.txt', 'runtime.txt')
-        ]
+        folder = self.root / 'requirements'
+        files = (folder / f'{self.name}.txt', constraints_of(self.root, self.name), folder / 'runtime.txt')
+        parts += [path.read_text() for path in files]
         return hashlib.sha256('\0'.join(parts).encode()).hexdigest()
 
 
@@ -267,6 +280,7 @@ def set_up(setup: Setup) -> int:
     sweep(Path(sysconfig.get_paths()['purelib']))
     if not (setup.goal in served and all(step.done() for step in setup.steps())):
         what = f'{setup.goal} on {"the GPU" if setup.gpu else "the CPU"}, Python {platform.python_version()}'
+        what += '' if setup.name == 'modern' else f', the {setup.name} set'
         print(f'setting up {setup.venv} for {what}; details: {setup.pip.log}')
         steps = setup.steps()
         ran = carry_out(steps)
@@ -280,7 +294,7 @@ def set_up(setup: Setup) -> int:
     return 0
 
 
-def main(root: str, venv: str, goal: str) -> int:
+def main(root: str, venv: str, goal: str, name: str = 'modern') -> int:
     """Sets the environment up that the running interpreter belongs to; errors become one line and exit code 2."""
     goal = goal if goal in SERVES else 'all'
     folder = Path(venv)
@@ -292,7 +306,7 @@ def main(root: str, venv: str, goal: str) -> int:
             except BlockingIOError:
                 print('another set-up of this environment is running: waiting for it')
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            return set_up(Setup(Path(root), folder, goal, pip))
+            return set_up(Setup(Path(root), folder, goal, pip, name))
     except SetupError as error:
         print(f'error: {error}', file=sys.stderr)
     except OSError as error:
