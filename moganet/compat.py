@@ -125,8 +125,16 @@ def init_cpu_process_group(launcher: str, timeout_s: float | None = None) -> Non
     elif launcher == 'mpi':
         _set_ranks('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK')
     os.environ.setdefault('MASTER_PORT', '29500')  # torch's and MMEngine's default
-    timeout = None if timeout_s is None else datetime.timedelta(seconds=timeout_s)
-    torch.distributed.init_process_group('gloo', timeout=timeout)
+    torch.distributed.init_process_group('gloo', **waiting(timeout_s))
+
+
+def waiting(seconds: float | None) -> dict[str, Any]:
+    """Return the argument of torch's process groups for how long a collective may take; torch 2.1 takes no None for it.
+
+    Args:
+        seconds: torch's own default when None.
+    """
+    return {} if seconds is None else {'timeout': datetime.timedelta(seconds=seconds)}
 
 
 def _set_ranks(rank: str, world_size: str, local_rank: str) -> None:

@@ -9,6 +9,8 @@ from moganet.compat import torch_version
 
 _NO_LIST = "a list of what torch's weights-only reader may build (torch 2.6); ours reads instead"
 _NO_DIM = 'torch.export.Dim (torch 2.2), by which a batch of any size is exported'
+_NO_SHARDS = 'torch.distributed.fsdp.fully_shard as --strategy fsdp needs it (torch 2.8), which is refused there'
+_NO_HALF = 'convolutions in float16 on a processor'
 
 # A test's id, of one case (``...[case]``) or of all its cases -> what is lacking.
 LACKING: dict[str, str] = {
@@ -19,6 +21,18 @@ LACKING: dict[str, str] = {
     'tests/checkpoints/test_reader.py::test_list_of_torch_is_left_as_it_was': _NO_LIST,
     'tests/models/test_moganet.py::test_transforms_keep_the_function[_exported-plain]': _NO_DIM,
     'tests/models/test_moganet.py::test_transforms_keep_the_function[_exported-gate options]': _NO_DIM,
+    'tests/models/test_fused.py::test_traced_and_exported_with_a_dynamic_batch': _NO_DIM,
+    'tests/models/test_fused.py::test_half_precision[float16-False]': _NO_HALF,
+    'tests/models/test_fused.py::test_half_precision[float16-True]': _NO_HALF,
+    'tests/engine/test_strategy.py::test_steps_are_those_of_ddp': _NO_SHARDS,
+    'tests/engine/test_strategy.py::test_checkpoint_is_a_plain_one': _NO_SHARDS,
+    'tests/engine/test_strategy.py::test_stopped_run_goes_on_bit_for_bit': _NO_SHARDS,
+    'tests/engine/test_strategy.py::test_either_goes_on_from_the_other': _NO_SHARDS,
+    'tests/engine/test_strategy.py::test_batch_that_is_left_out': _NO_SHARDS,
+    'tests/engine/test_strategy.py::test_loss_that_ends_the_run': _NO_SHARDS,
+    'tests/engine/test_strategy_option.py::test_model_that_cannot_be_sharded_is_refused': _NO_SHARDS,
+    'tests/e2e/test_strategy.py::test_sharded_run_is_tested_in_one_process': _NO_SHARDS,
+    'tests/e2e/test_strategy.py::test_killed_run_goes_on_bit_for_bit': _NO_SHARDS,
     'tests/misc/test_setup_classic.py::TestEntry::test_without_it_the_line_says_what_to_install': (
         'Python 3.10, whose absence it acts out, runs it'
     ),

@@ -172,3 +172,8 @@ def test_a_config_is_laid_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
         cfg.rate = 0.2
         assert 'rate = 0.2' in cfg.pretty_text
     assert len(calls) == 3 and holder.FormatCode is counted
+
+
+def test_no_time_to_wait_is_named_where_none_is_set() -> None:
+    """Torch 2.1 refuses None."""
+    assert compat.waiting(None) == {} and compat.waiting(90)['timeout'].total_seconds() == 90

@@ -158,7 +158,7 @@ def test_maps_have_the_layout_of_the_pictures(layout: torch.memory_format, dtype
 
 
 @pytest.mark.parametrize('gate_fp32', [False, True])
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16], ids=['bfloat16', 'float16'])
 def test_half_precision(dtype: torch.dtype, gate_fp32: bool) -> None:
     exact = filled(gate_fp32=gate_fp32).double()
     model = copy.deepcopy(exact).to(dtype)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import threading
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +12,7 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from ...compat import waiting
 from ..network import name_interface
 from .checkpoint import INTERRUPTED, note_last
 
@@ -57,7 +57,8 @@ class StopSignalHook(Hook):
         if get_world_size() > 1 and self._group is None:
             # The answer is needed on the CPU: asking the GPUs would have them wait for each iteration's end.
             name_interface()
-            self._group = torch.distributed.new_group(backend='gloo', timeout=_timeout(runner))
+            seconds = ((runner.cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
+            self._group = torch.distributed.new_group(backend='gloo', **waiting(seconds))
 
     def after_train_iter(
         self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: dict[str, Any] | None = None
@@ -94,9 +95,3 @@ class StopSignalHook(Hook):
         came = torch.tensor(self.came)
         torch.distributed.all_reduce(came, op=torch.distributed.ReduceOp.MAX, group=self._group)
         return int(came)
-
-
-def _timeout(runner: Any) -> timedelta | None:
-    """Return how long the processes wait for each other, where the config says it."""
-    seconds = ((runner.cfg.get('env_cfg') or {}).get('dist_cfg') or {}).get('timeout')
-    return None if seconds is None else timedelta(seconds=seconds)
