@@ -19,6 +19,8 @@ from envsetup.pip import Pip
 from envsetup.state import read_state, sweep, write_state
 
 ROOT = Path(__file__).resolve().parents[2]
+# The set whose Python runs these tests.
+HERE = 'classic' if sys.version_info < (3, 11) else 'modern'
 
 
 def run_script(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -140,7 +142,7 @@ class TestVenv:
         assert f' && {python} -m pip install --no-deps timm==' in done.stderr
 
     def test_this_one_has_the_tools(self, capsys):
-        assert sets.check_dev(ROOT) == 0
+        assert sets.check_dev(ROOT, HERE) == 0
         assert capsys.readouterr().err == ''
 
     def test_two_at_once_make_it_once(self, tmp_path):
@@ -229,12 +231,12 @@ class TestVenv:
         (tmp_path / STATE).write_text('{"made_by": "tools/misc/setup_env.py"}')
         (tmp_path / 'lib').mkdir()
         assert setup_env.kind_of(str(tmp_path)) == 'ours'
-        assert not setup_env.is_usable(str(tmp_path))
+        assert not setup_env.is_usable(str(tmp_path), setup_env.FIT[HERE])
         setup_env.make_venv(sys.executable, str(tmp_path))
-        assert setup_env.is_usable(str(tmp_path)) and setup_env.kind_of(str(tmp_path)) == 'ours'
+        assert setup_env.is_usable(str(tmp_path), setup_env.FIT[HERE]) and setup_env.kind_of(str(tmp_path)) == 'ours'
         (note,) = tmp_path.glob('lib/python*/site-packages/pip-*.dist-info/INSTALLER')
         note.unlink()
-        assert not setup_env.is_usable(str(tmp_path))
+        assert not setup_env.is_usable(str(tmp_path), setup_env.FIT[HERE])
 
 
 class TestSteps:
