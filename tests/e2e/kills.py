@@ -13,7 +13,7 @@ from mmengine.fileio import LocalBackend
 from mmengine.runner import Runner
 
 from moganet.checkpoints import open_checkpoint
-from moganet.engine import runner as engine_runner
+from moganet.engine import resumable
 from moganet.engine.hooks import checkpoint as checkpoint_hook
 
 from .tools import TOOLS, fork_call, run_script
@@ -50,9 +50,9 @@ def _arm(name: str, number: int) -> None:
     elif name == 'half written':
         LocalBackend.put = _half(LocalBackend.put, reached)
     elif name == 'written':  # in full, under its temporary name
-        _wrap(engine_runner, 'move_into_place', lambda *_: reached())
+        _wrap(resumable, 'move_into_place', lambda *_: reached())
     elif name == 'named':  # and the note of the last checkpoint has the one before
-        _wrap(engine_runner, 'move_into_place', lambda *_: reached(), before=False)
+        _wrap(resumable, 'move_into_place', lambda *_: reached(), before=False)
     elif name == 'noted':  # and what is outdated is still there
         _wrap(checkpoint_hook, 'note_last', lambda *_: reached(), before=False)
     else:
