@@ -224,6 +224,14 @@ def test_copies_pickles_and_weights() -> None:
         assert error(fused, same, x) == 0
 
 
+def test_a_block_leaves_its_input_as_it_is() -> None:
+    x = torch.randn(2, 8, 16, 16).to(memory_format=torch.channels_last)
+    given = x.clone()
+    with torch.no_grad():
+        fuse(filled()).blocks1[0](x)
+    assert torch.equal(x, given)
+
+
 def test_traced_and_exported_with_a_dynamic_batch() -> None:
     fused = fuse(filled())
     x = torch.randn(2, 3, 64, 64)
