@@ -48,7 +48,7 @@ def read_extras() -> dict[str, list[str]]:
     read_set, folder = load_environment().read_set, ROOT / 'requirements'
     chosen = ('torch', 'torchvision', 'mmcv', 'toolboxes', 'dense-toolboxes')
     by_hand = ('mmpose', 'imaug')
-    extras = {'dev': list(read_set('modern', folder)['dev'].requirements)}
+    extras = {name: list(read_set('modern', folder)[name].requirements) for name in ('dev', 'export', 'triton')}
     for name in ('modern', 'classic'):
         groups = [group for key, group in read_set(name, folder).items() if key in chosen]
         extras[name] = [text for group in groups for text in group.requirements if not text.startswith(by_hand)]

@@ -11,8 +11,14 @@ from types import ModuleType
 
 # Of the development tools: without it the tests run one after the other.
 OPTIONAL = ('pytest-xdist',)
-# The groups that tests and checks need, and users do not.
-FOR_TESTS = ('dev', 'hub', 'timm')
+# The groups that tests and checks need, and most users do not, by name; a set need not have all of them.
+FOR_TESTS = {
+    'dev': 'development tools',
+    'hub': "the Hugging Face hub's client",
+    'timm': 'timm',
+    'export': 'formats that models are exported to',
+    'triton': "Triton, whose interpreter runs a GPU's kernels",
+}
 # The groups that stand in for the one before them, and when.
 INSTEAD = {
     'torch-fallback': 'without a GPU, where no index offers a build for the CPU',
@@ -76,7 +82,7 @@ def check_dev(root: Path, name: str = 'modern') -> int:
         The exit code: 0 when there are all.
     """
     groups = load_environment(root).read_set(name, root / 'requirements')
-    missing = {group: found for group in FOR_TESTS if (found := lacking(root, name, group))}
+    missing = {group: found for group in FOR_TESTS if group in groups and (found := lacking(root, name, group))}
     if missing:
         names = ', '.join(text.split('==')[0] for found in missing.values() for text in found)
         lines = [' '.join(['-m pip install', *groups[group].options, *found]) for group, found in missing.items()]

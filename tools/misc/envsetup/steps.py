@@ -24,7 +24,7 @@ from . import MIM, mmcv_wheel, torch_build
 from .errors import SetupError
 from .pip import Pip, child_variables
 from .progress import StatusLine, spell_seconds
-from .sets import constraints_of, load_environment
+from .sets import FOR_TESTS, constraints_of, load_environment
 from .state import read_state, sweep, write_state
 
 # What is set up for the goal on the left serves those on the right, too.
@@ -219,9 +219,7 @@ class Setup:
         suffix = ', with operators (the first time it takes about ten minutes)' if every_task else ', without operators'
         found.append(Step(mmcv + suffix, self.has_mmcv, self.install_mmcv))
         if self.goal == 'test':
-            found.append(self.group_step('dev', 'development tools'))
-            found.append(self.group_step('hub', "the Hugging Face hub's client"))
-            found.append(self.group_step('timm', 'timm'))
+            found += [self.group_step(group, title) for group, title in FOR_TESTS.items() if group in self.groups]
         found.append(Step('moganet itself', self.has_moganet, self.install_moganet))
         return found
 
