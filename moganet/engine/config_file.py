@@ -60,7 +60,9 @@ def read_config(path: str, options: dict[str, Any]) -> Any:
     except FileNotFoundError as error:
         raise FileNotFoundError(f'config {path}: a base of it is not there: {error}') from error
     except ImportError as error:
-        raise ValueError(f'config {path} cannot be read: {error}; `python -m moganet.doctor` may say why') from error
+        # MMEngine's own line for custom_imports names the module and not what is wrong with it.
+        why = str(error) if (cause := _first_cause(error)) is error else f'{type(cause).__name__}: {cause}. {error}'
+        raise ValueError(f'config {path} cannot be read: {why}; `python -m moganet.doctor` may say why') from error
     except KeyError as error:
         raise KeyError(f'config {path} cannot be read: {error.args[0] if error.args else error}') from error
     except Exception as error:  # a config is a program of its own
@@ -74,3 +76,10 @@ def read_config(path: str, options: dict[str, Any]) -> Any:
             raise ValueError(f'--cfg-options {", ".join(options)} cannot be merged into {path}: {reason}') from error
     config_check.check_top_level(list(cfg.keys()))
     return cfg
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """Return the error that an error began with."""
+    while earlier := error.__cause__ or error.__context__:
+        error = earlier
+    return error

@@ -189,6 +189,14 @@ def test_broken_files(text: str, error: type[Exception], told: str, tmp_path: Pa
     assert str(tmp_path / 'leaf.py') in str(raised.value)
 
 
+def test_why_an_import_of_a_config_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / 'not_here.py').write_text("raise ImportError('this machine lacks it')\n")
+    (tmp_path / 'leaf.py').write_text("custom_imports = dict(imports=['not_here'], allow_failed_imports=False)\n")
+    with pytest.raises(ValueError, match='leaf.py cannot be read: ImportError: this machine lacks it. .*not_here'):
+        read_config(str(tmp_path / 'leaf.py'), {})
+
+
 def test_options_are_merged(tmp_path: Path) -> None:
     text = "model = dict(backbone=dict(arch='tiny'))\nparam_scheduler = [dict(end=1)]\n"
     (tmp_path / 'leaf.py').write_text(text)
