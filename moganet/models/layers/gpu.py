@@ -31,7 +31,7 @@ def multi_order_context(x: Tensor, layers: Sequence[nn.Conv2d]) -> Tensor | None
     Returns:
         (N, C, H, W), channels last: the low channels as they come from ``DW_conv0``, the others convolved once more.
     """
-    if not may_take(x):
+    if not may_take(x) or x.dim() != 4:
         return None
     dtype = autocast_dtype(x.device.type)
     parameters = _depthwise_parameters(x.shape[1], layers)
@@ -85,7 +85,7 @@ def _depthwise_parameters(channels: int, layers: Sequence[nn.Conv2d]) -> list[Te
         if layer._backward_hooks or layer._backward_pre_hooks:
             return None
         weight, bias = layer.weight, layer.bias
-        if type(weight) is not nn.Parameter or type(bias) is not nn.Parameter:
+        if not {type(weight), type(bias)} <= {nn.Parameter, Tensor}:
             return None
         side, dilation = layer.kernel_size[0], layer.dilation[0]
         padding = dilation * (side - 1) // 2
@@ -108,5 +108,5 @@ def _fits(x: Tensor, parameters: Sequence[Tensor], dtype: torch.dtype | None) ->
         return False
     if any(value.device != x.device for value in parameters):
         return False
-    channels_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    channels_last = x.is_contiguous(memory_format=torch.channels_last)
     return channels_last and 1 <= x.numel() <= _MOST_ELEMENTS

@@ -319,7 +319,9 @@ def _silu_slope(x: tl.tensor) -> tl.tensor:
 
 
 @triton.jit
-def _gate_kernel(gate: tl.tensor, value: tl.tensor, out: tl.tensor, size: tl.tensor, TWICE: tl.constexpr, BLOCK: tl.constexpr) -> None:
+def _gate_kernel(
+    gate: tl.tensor, value: tl.tensor, out: tl.tensor, size: tl.tensor, TWICE: tl.constexpr, BLOCK: tl.constexpr
+) -> None:  # fmt: skip
     index = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     mask = index < size
     one = _silu(tl.load(gate + index, mask=mask, other=0.0).to(tl.float32))
