@@ -118,8 +118,9 @@ def _work(form: Form, batch: int, size: int, device: torch.device) -> _Work:
     model = build_form(form, device)
     x = torch.randn(batch, 3, size, size, device=device).to(memory_format=LAYOUTS[form.layout])
     call: Callable[[Tensor], Any] = torch.compile(model) if form.compile else model
-    if form.kernels:
-        call = _with_kernels(call, KERNELS[form.kernels])
+    kernels = 'notriton' if form.plain else form.kernels  # the authors had none
+    if kernels:
+        call = _with_kernels(call, KERNELS[kernels])
     if form.train:
         return _Work(_training(model, call, x, DTYPES[form.dtype]), model, x)
     x = x.to(DTYPES[form.dtype])

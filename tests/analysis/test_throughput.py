@@ -138,6 +138,9 @@ def test_kernels_are_taken_as_the_form_says(monkeypatch: pytest.MonkeyPatch) -> 
         measure([form], batch=2, size=32, device=CPU, rounds=1, seconds=0)
         assert set(seen[:-1]) == {told[kernels]}  # the last counts operations
         assert os.environ['MOGANET_TRITON'] == 'auto'
+    seen.clear()
+    measure([Form('xtiny', dense=True, plain=True)], batch=2, size=32, device=CPU, rounds=1, seconds=0)
+    assert set(seen[:-1]) == {'0'}
 
 
 def test_operations_and_memory() -> None:

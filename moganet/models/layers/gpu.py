@@ -85,7 +85,7 @@ def _depthwise_parameters(channels: int, layers: Sequence[nn.Conv2d]) -> list[Te
         if layer._backward_hooks or layer._backward_pre_hooks:
             return None
         weight, bias = layer.weight, layer.bias
-        if not {type(weight), type(bias)} <= {nn.Parameter, Tensor}:
+        if bias is None or not {type(weight), type(bias)} <= {nn.Parameter, Tensor}:
             return None
         side, dilation = layer.kernel_size[0], layer.dilation[0]
         padding = dilation * (side - 1) // 2
