@@ -79,7 +79,13 @@ def against_plain(given: Sequence[Tensor], geometry: Geometry) -> dict[str, floa
     gradient = torch.randn(expected.shape).to(out.dtype)
     found = torch.autograd.grad(out, given, gradient)
     assert [value.dtype for value in found] == [value.dtype for value in given]
-    return errors(NAMES, (out, *found), (expected, *torch.autograd.grad(expected, double, gradient.double())))
+    told = errors(NAMES, (out, *found), (expected, *torch.autograd.grad(expected, double, gradient.double())))
+    if out.dtype is torch.float16:
+        # The low channels are sums that are rounded once, if that is of float32: the share that is not the nearest
+        # float16. The interpreter makes bfloat16 by cutting digits off, so that there it cannot be told.
+        low = out.shape[1] - len(given[3]) - len(given[5])
+        told['rounding'] = float((out[:, :low] != expected[:, :low].to(out.dtype)).double().mean())
+    return told
 
 
 def strided() -> dict[str, float]:
@@ -89,6 +95,13 @@ def strided() -> dict[str, float]:
     given[0] = torch.randn(samples, 2 * sum(splits), height, width + 1)[:, ::2, :, 1:].requires_grad_()
     given[3] = torch.randn(2, 1, 3, 6)[..., ::2].requires_grad_()
     return against_plain(given, geometry)
+
+
+def many_sums() -> dict[str, float]:
+    """More partial sums than are added up at once, of which the last are of nothing: 40, of 3 pixels each, for 99."""
+    geometry = ((1, 9, 11), (1, 1, 2), (3, 1, 3), (1, 1, 2))
+    with mock.patch.multiple(triton_kernels, _FEWEST_PIXELS=2, _PROGRAMS=80):
+        return against_plain(inputs(geometry, torch.float32), geometry)
 
 
 def frozen() -> dict[str, float]:
@@ -221,6 +234,7 @@ def cases() -> dict[str, Case]:
         'wide float32': lambda: depthwise(WIDE, 'float32'),
         'half map with single weights bfloat16': lambda: depthwise(POINT, 'bfloat16', 'float32'),
         'strided float32': strided,
+        'many sums float32': many_sums,
         'frozen float32': frozen,
         'repeated exact': repeated,
         'gate channels first float32': lambda: gate('float32', True, (first, first)),
