@@ -17,10 +17,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DTYPES = ('float32', 'bfloat16', 'float16')
 
-# Of the largest value of each quantity. In float32 sums of some hundred products are rounded by 1e-7 each. In the others
-# results are rounded, by 2**-8 (the interpreter cuts digits off) and 2**-12, and so are the maps between two
-# convolutions, whose errors add up to a few times that. Seen were 4e-7, 1.1e-2 and 7e-4.
-ALLOWED = {'exact': 0.0, 'float32': 2e-6, 'bfloat16': 2e-2, 'float16': 2e-3}
+# Of the largest value of each quantity. In float32 sums of some hundred products are rounded by 1e-7 each. In the
+# others results are rounded, by 2**-8 (the interpreter cuts digits off) and 2**-12, and so are the maps between two
+# convolutions, whose errors add up to a few times that. Seen were 1.2e-6, 1.1e-2 and 7e-4.
+ALLOWED = {'exact': 0.0, 'float32': 5e-6, 'bfloat16': 2e-2, 'float16': 2e-3}
 
 CASES = [
     *(f'{name} {dtype}' for dtype in DTYPES for name in ('paper', 'point', 'gate', 'gate twice')),
