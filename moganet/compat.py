@@ -25,6 +25,8 @@ import numpy as np
 import torch
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.device import get_device
+from torch.autograd import forward_ad
+from torch.utils import _python_dispatch
 
 from .checkpoints.allowed import file_globals
 from .checkpoints.unpickler import RestrictedUnpickler
@@ -47,6 +49,25 @@ def register_scopes() -> None:
 def cpu_autocast_enabled() -> bool:
     """Whether the code runs under autocast for processors; torch before 2.4 asks for that under a name of its own."""
     return torch.is_autocast_enabled('cpu') if _AUTOCAST_BY_DEVICE else torch.is_autocast_cpu_enabled()
+
+
+def autocast_dtype(device: str) -> torch.dtype | None:
+    """Return the precision of autocast for a kind of device, None outside it; torch before 2.4 has two names a kind."""
+    if _AUTOCAST_BY_DEVICE:
+        return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+    if device == 'cpu':
+        return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None
+    return torch.get_autocast_gpu_dtype() if torch.is_autocast_enabled() else None
+
+
+def is_transformed() -> bool:
+    """Whether somebody follows torch's operators, so that steps which are none have to stay away.
+
+    ``torch.func``, forward derivatives and modes that see every operator do; none has a public name.
+    """
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return True
+    return _python_dispatch._get_current_dispatch_mode() is not None
 
 
 def is_traced(x: torch.Tensor) -> bool:

@@ -11,6 +11,7 @@ _NO_LIST = "a list of what torch's weights-only reader may build (torch 2.6); ou
 _NO_DIM = 'torch.export.Dim (torch 2.2), by which a batch of any size is exported'
 _NO_SHARDS = 'torch.distributed.fsdp.fully_shard as --strategy fsdp needs it (torch 2.8), which is refused there'
 _NO_HALF = 'convolutions in float16 on a processor'
+_NO_TRITON = 'Triton, whose interpreter and compiler need no GPU; the set has none, and its torch takes an older one'
 
 # A test's id, of one case (``...[case]``) or of all its cases -> what is lacking.
 LACKING: dict[str, str] = {
@@ -24,6 +25,9 @@ LACKING: dict[str, str] = {
     'tests/models/test_fused.py::test_traced_and_exported_with_a_dynamic_batch': _NO_DIM,
     'tests/models/test_fused.py::test_half_precision[float16-False]': _NO_HALF,
     'tests/models/test_fused.py::test_half_precision[float16-True]': _NO_HALF,
+    'tests/models/test_triton.py::test_result_in_the_interpreter': _NO_TRITON,
+    'tests/models/test_triton.py::test_no_case_is_left_out': _NO_TRITON,
+    'tests/models/test_triton.py::test_kernels_compile_for_a_gpu_and_have_no_atomics': _NO_TRITON,
     'tests/engine/test_strategy.py::test_steps_are_those_of_ddp': _NO_SHARDS,
     'tests/engine/test_strategy.py::test_checkpoint_is_a_plain_one': _NO_SHARDS,
     'tests/engine/test_strategy.py::test_stopped_run_goes_on_bit_for_bit': _NO_SHARDS,

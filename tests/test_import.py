@@ -20,7 +20,7 @@ assert MODELS.get('MogaNet') is moganet.MogaNet
 assert HOOKS.get('PictureHook') is not None
 assert OPTIM_WRAPPERS.get('CpuAmpOptimWrapper') is not None
 assert MODULE2PACKAGE['moganet'] == 'moganet' and MODULE2PACKAGE['mmseg'] == 'mmseg'
-toolboxes = {'huggingface_hub', 'mmcv', 'mmdet', 'mmpose', 'mmpretrain', 'mmseg', 'timm', 'torchvision'}
+toolboxes = {'huggingface_hub', 'mmcv', 'mmdet', 'mmpose', 'mmpretrain', 'mmseg', 'timm', 'torchvision', 'triton'}
 loaded = toolboxes & {name.partition('.')[0] for name in sys.modules}
 assert not loaded, loaded
 """

@@ -20,6 +20,7 @@ from ..optional import missing
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 LAYOUTS = {'nchw': torch.contiguous_format, 'channels_last': torch.channels_last}
+KERNELS = {'triton': '1', 'notriton': '0'}
 _SWITCHES = ('plain', 'fused', 'compile', 'train')
 _TIMM = 'timm/'
 
@@ -37,6 +38,7 @@ class Form:
         layout: memory format of the pictures and weights, one of :data:`LAYOUTS`.
         dtype: one of :data:`DTYPES`; in training by autocast.
         dense: the maps of the four stages, in place of the classifier's logits.
+        kernels: one of :data:`KERNELS`, whether our kernels for GPUs are taken; where it is empty, as they are chosen.
     """
 
     model: str
@@ -47,6 +49,7 @@ class Form:
     layout: str = 'nchw'
     dtype: str = 'fp32'
     dense: bool = False
+    kernels: str = ''
 
     @property
     def name(self) -> str:
@@ -54,6 +57,7 @@ class Form:
         words = [self.model, *(word for word in _SWITCHES if getattr(self, word))]
         words += [self.layout] if self.layout != 'nchw' else []
         words += [self.dtype] if self.dtype != 'fp32' else []
+        words += [self.kernels] if self.kernels else []
         return '+'.join(words)
 
 
@@ -79,8 +83,10 @@ def parse_form(text: str, base: Form) -> Form:
             form = replace(form, layout=word)
         elif word in DTYPES:
             form = replace(form, dtype=word)
+        elif word in KERNELS:
+            form = replace(form, kernels=word)
         else:
-            allowed = ', '.join((*_SWITCHES, *LAYOUTS, *DTYPES))
+            allowed = ', '.join((*_SWITCHES, *LAYOUTS, *DTYPES, *KERNELS))
             raise ValueError(f'{text}: {word!r} is unknown; it must be one of {allowed}')
     _check(form, text)
     return form
@@ -90,8 +96,10 @@ def _check(form: Form, text: str) -> None:
     for one, other in (('plain', 'fused'), ('train', 'fused')):
         if getattr(form, one) and getattr(form, other):
             raise ValueError(f'{text}: {one} and {other} exclude each other')
-    if form.model.startswith(_TIMM) and (form.plain or form.fused or form.dense):
-        raise ValueError(f'{text}: plain, fused and --dense are for MogaNet alone')
+    if form.model.startswith(_TIMM) and (form.plain or form.fused or form.dense or form.kernels):
+        raise ValueError(f'{text}: plain, fused, triton, notriton and --dense are for MogaNet alone')
+    if form.kernels == 'triton' and (form.plain or form.compile or form.layout != 'channels_last'):
+        raise ValueError(f'{text}: triton goes with channels_last, and neither with plain nor with compile')
 
 
 def build_form(form: Form, device: torch.device) -> nn.Module:
@@ -99,9 +107,12 @@ def build_form(form: Form, device: torch.device) -> nn.Module:
 
     Raises:
         ImportError: timm is missing.
-        ValueError: timm has no such model; the processor has no fast arithmetic of this precision.
+        ValueError: timm has no such model; the processor has no fast arithmetic of this precision; it is no GPU, for
+            which the kernels are.
     """
     _check_dtype(form.dtype, device)
+    if form.kernels == 'triton' and device.type != 'cuda':
+        raise ValueError(f'{form.name}: these kernels are for GPUs, and this is {device.type}; leave triton out')
     torch.manual_seed(0)
     model = _model(form).train(form.train)
     if form.plain:

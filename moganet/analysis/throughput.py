@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .forms import DTYPES, LAYOUTS, Form, build_form
+from ..models.layers.gpu_choice import VARIABLE
+from .forms import DTYPES, KERNELS, LAYOUTS, Form, build_form
 from .memory import peak_bytes
 
 _GEMM_SIDE = 2048
@@ -115,6 +118,9 @@ def _work(form: Form, batch: int, size: int, device: torch.device) -> _Work:
     model = build_form(form, device)
     x = torch.randn(batch, 3, size, size, device=device).to(memory_format=LAYOUTS[form.layout])
     call: Callable[[Tensor], Any] = torch.compile(model) if form.compile else model
+    kernels = 'notriton' if form.plain else form.kernels  # the authors had none
+    if kernels:
+        call = _with_kernels(call, KERNELS[kernels])
     if form.train:
         return _Work(_training(model, call, x, DTYPES[form.dtype]), model, x)
     x = x.to(DTYPES[form.dtype])
@@ -124,6 +130,16 @@ def _work(form: Form, batch: int, size: int, device: torch.device) -> _Work:
             call(x)
 
     return _Work(infer, model, x)
+
+
+def _with_kernels(call: Callable[[Tensor], Any], wanted: str) -> Callable[[Tensor], Any]:
+    """Say in the environment whether kernels for GPUs are taken; a forward pass decides for the backward one too."""
+
+    def run(x: Tensor) -> Any:
+        with mock.patch.dict(os.environ, {VARIABLE: wanted}):
+            return call(x)
+
+    return run
 
 
 def _training(model: nn.Module, call: Callable[[Tensor], Any], x: Tensor, dtype: torch.dtype) -> Callable[[], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,8 @@ def test_the_plain_form_is_the_same_function_step_by_step() -> None:
         ('xtiny+fused+channels_last+fp32', Form('xtiny', fused=True, layout='channels_last')),
         ('timm/convnext_tiny+train', Form('timm/convnext_tiny', train=True, dtype='bf16')),
         ('small+plain+compile+nchw', Form('small', plain=True, compile=True, dtype='bf16')),
+        ('tiny+channels_last+triton', Form('tiny', layout='channels_last', dtype='bf16', kernels='triton')),
+        ('tiny+fused+notriton', Form('tiny', fused=True, dtype='bf16', kernels='notriton')),
     ],
 )
 def test_forms(text: str, form: Form) -> None:
@@ -59,6 +62,9 @@ def test_forms(text: str, form: Form) -> None:
         ('tiny+plain+fused', 'plain and fused exclude each other'),
         ('tiny+train+fused', 'train and fused exclude each other'),
         ('timm/convnext_tiny+fused', 'are for MogaNet alone'),
+        ('timm/convnext_tiny+notriton', 'are for MogaNet alone'),
+        ('tiny+triton', 'triton goes with channels_last'),
+        ('tiny+triton+channels_last+compile', 'neither with plain nor with compile'),
     ],
 )
 def test_forms_that_are_none(text: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,6 +78,7 @@ def test_what_cannot_be_measured(capsys: pytest.CaptureFixture[str], monkeypatch
         (('tiny', '--batch', 0), 'batch is 0; it must be at least 1'),
         (('tiny', '--device', 'abacus'), '--device abacus: '),
         (('timm/no_such',), "timm has no model 'no_such'"),
+        (('xtiny+channels_last+triton', '--device', 'cpu'), 'these kernels are for GPUs, and this is cpu'),
     ):
         assert call(TOOL.main, *words) == 2
         assert told in capsys.readouterr().err
@@ -114,6 +121,28 @@ def test_forms_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert timed_turns == ['plain'] * 3 + ['fused'] * 2 + ['plain'] * 3 + ['fused'] * 2 + ['plain'] * 3 + ['fused'] * 2
 
 
+def test_kernels_are_taken_as_the_form_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+
+    def forward(form: Form) -> nn.Module:
+        model = MogaNet({'embed_dims': [8] * 4, 'depths': [1] * 4, 'ffn_ratios': [2] * 4})
+        model.register_forward_hook(lambda *given: seen.append(os.environ.get('MOGANET_TRITON')))
+        return model
+
+    monkeypatch.setenv('MOGANET_TRITON', 'auto')
+    monkeypatch.setattr(throughput, 'build_form', lambda form, device: forward(form))
+    told = {'notriton': '0', '': 'auto', 'triton': '1'}
+    for kernels, train in (('notriton', False), ('notriton', True), ('', False), ('triton', True)):
+        seen.clear()
+        form = Form('xtiny', dense=True, train=train, kernels=kernels, layout='channels_last')
+        measure([form], batch=2, size=32, device=CPU, rounds=1, seconds=0)
+        assert set(seen[:-1]) == {told[kernels]}  # the last counts operations
+        assert os.environ['MOGANET_TRITON'] == 'auto'
+    seen.clear()
+    measure([Form('xtiny', dense=True, plain=True)], batch=2, size=32, device=CPU, rounds=1, seconds=0)
+    assert set(seen[:-1]) == {'0'}
+
+
 def test_operations_and_memory() -> None:
     (infer,), (train,) = (
         measure([Form('xtiny', dense=True, train=train)], 1, 64, CPU, rounds=1, seconds=0) for train in (False, True)
@@ -141,4 +170,3 @@ def test_the_tool_writes_a_table_data_and_a_picture(
     assert data['measured'][2]['images_per_second'] == 2 / data['measured'][2]['seconds']
     assert data['limits']['fp32']['flops'] > 0 < data['limits']['fp32']['bandwidth'] and 'torch' in data['machine']
     assert (tmp_path / 'speed.png').read_bytes()[1:4] == b'PNG'
-

@@ -12,6 +12,7 @@ from .block import MogaBlock
 from .depthwise import convolve_padded, dilated_depthwise
 from .folding import Affine, affine_of, apply_to, conv_like, frozen, per_input, per_output, weight_and_bias
 from .gated_aggregation import gated_product, project_gated_fp32
+from .gpu import multi_order_context
 from .multi_order_dwconv import MultiOrderDWConv
 from .onednn import conv, conv_add, conv_gelu, has_post_operations
 
@@ -96,6 +97,9 @@ class FusedMultiOrder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        taken = multi_order_context(x, (self.DW_conv0, self.DW_conv1, self.DW_conv2))
+        if taken is not None:
+            return self.PW_conv(taken)
         context = self._dilated(x, self.DW_conv0)
         low, middle, high = torch.split(context, self.splits, dim=1)
         if not has_post_operations(x):

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .gpu import gate_product
 from .multi_order_dwconv import MultiOrderDWConv
 from .scale import ElementScale
 
@@ -62,6 +63,9 @@ class MultiOrderGatedAggregation(nn.Module):
 
 def gated_product(gate: Tensor, value: Tensor, act_twice: bool) -> Tensor:
     """``SiLU(gate) * SiLU(value)``, or with ``act_twice`` SiLU of SiLU in both places."""
+    product = gate_product(gate, value, act_twice)
+    if product is not None:
+        return product
     gate, value = F.silu(gate), F.silu(value)
     if act_twice:
         gate, value = F.silu(gate), F.silu(value)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .depthwise import DepthwiseConv2d
+from .gpu import multi_order_context
 
 
 class MultiOrderDWConv(nn.Module):
@@ -46,5 +47,8 @@ class MultiOrderDWConv(nn.Module):
         self.PW_conv = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        low, middle, high = torch.split(self.DW_conv0(x), self.splits, dim=1)
-        return self.PW_conv(torch.cat([low, self.DW_conv1(middle), self.DW_conv2(high)], dim=1))
+        context = multi_order_context(x, (self.DW_conv0, self.DW_conv1, self.DW_conv2))
+        if context is None:
+            low, middle, high = torch.split(self.DW_conv0(x), self.splits, dim=1)
+            context = torch.cat([low, self.DW_conv1(middle), self.DW_conv2(high)], dim=1)
+        return self.PW_conv(context)
