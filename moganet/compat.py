@@ -59,6 +59,22 @@ def is_traced(x: torch.Tensor) -> bool:
     return tracing or torch._C._functorch.is_batchedtensor(x)
 
 
+def is_transformed() -> bool:
+    """Whether the code runs in a transformation of a function (``torch.func``), or with tangents of forward mode."""
+    # What torch.autograd.Function.apply asks itself; there is no public name.
+    return torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
+
+
+def autocast_dtype(device: str) -> torch.dtype | None:
+    """The dtype of autocast for a kind of device, None where it is off; torch before 2.4 has a name for each kind."""
+    if _AUTOCAST_BY_DEVICE:
+        on = device != 'meta' and torch.is_autocast_enabled(device)
+        return torch.get_autocast_dtype(device) if on else None
+    if device == 'cpu':
+        return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None
+    return torch.get_autocast_gpu_dtype() if device == 'cuda' and torch.is_autocast_enabled() else None
+
+
 def allow_resume_globals() -> None:
     """Let torch's weights-only reader read what MMEngine writes into a checkpoint beside the weights.
 

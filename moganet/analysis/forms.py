@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from ..models.backbones.moganet import VARIANTS, MogaNet
 from ..models.classifier import MogaNetClassifier
 from ..models.fused import fuse
-from ..models.layers import ChannelAggregationFFN
+from ..models.layers import ChannelAggregationFFN, MogaBlock, MultiOrderDWConv, MultiOrderGatedAggregation
 from ..models.layers.depthwise import DepthwiseConv2d
 from ..models.layers.onednn import has_arithmetic
 from ..optional import missing
 
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 LAYOUTS = {'nchw': torch.contiguous_format, 'channels_last': torch.channels_last}
-_SWITCHES = ('plain', 'fused', 'compile', 'train')
+_SWITCHES = ('plain', 'fused', 'compile', 'train', 'cp', 'cpffn')
 _TIMM = 'timm/'
 
 
@@ -34,6 +34,7 @@ class Form:
         fused: see :func:`moganet.models.fused.fuse`.
         compile: by torch's compiler.
         train: forward, backward and AdamW's step, in place of the forward pass alone.
+        cp, cpffn: in training, with ``with_cp=True`` or ``'ffn'`` of the backbone.
         layout: memory format of the pictures and weights, one of :data:`LAYOUTS`.
         dtype: one of :data:`DTYPES`; in training by autocast.
         dense: the maps of the four stages, in place of the classifier's logits.
@@ -44,6 +45,8 @@ class Form:
     fused: bool = False
     compile: bool = False
     train: bool = False
+    cp: bool = False
+    cpffn: bool = False
     layout: str = 'nchw'
     dtype: str = 'fp32'
     dense: bool = False
@@ -87,11 +90,13 @@ def parse_form(text: str, base: Form) -> Form:
 
 
 def _check(form: Form, text: str) -> None:
-    for one, other in (('plain', 'fused'), ('train', 'fused')):
+    for one, other in (('plain', 'fused'), ('train', 'fused'), ('cp', 'cpffn')):
         if getattr(form, one) and getattr(form, other):
             raise ValueError(f'{text}: {one} and {other} exclude each other')
-    if form.model.startswith(_TIMM) and (form.plain or form.fused or form.dense):
-        raise ValueError(f'{text}: plain, fused and --dense are for MogaNet alone')
+    if (form.cp or form.cpffn) and not form.train:
+        raise ValueError(f'{text}: cp and cpffn are ways of training; add train')
+    if form.model.startswith(_TIMM) and (form.plain or form.fused or form.dense or form.cp or form.cpffn):
+        raise ValueError(f'{text}: plain, fused, cp, cpffn and --dense are for MogaNet alone')
 
 
 def build_form(form: Form, device: torch.device) -> nn.Module:
@@ -104,6 +109,10 @@ def build_form(form: Form, device: torch.device) -> nn.Module:
     _check_dtype(form.dtype, device)
     torch.manual_seed(0)
     model = _model(form).train(form.train)
+    if form.cp or form.cpffn:
+        for module in model.modules():
+            if isinstance(module, MogaBlock):
+                module.with_cp = True if form.cp else 'ffn'
     if form.plain:
         model = plain(model)
     if form.fused:
@@ -143,9 +152,13 @@ def plain(model: nn.Module) -> nn.Module:
     for name, module in [*model.named_modules()]:
         if isinstance(module, DepthwiseConv2d):
             _replace(model, name, _same_conv(module, nn.Conv2d))
+        # A layer of another class is called, and not folded into its neighbours; autograd keeps what it likes.
         elif isinstance(module, ChannelAggregationFFN):
-            # A layer of another class is called, and not folded into its neighbours.
             module.fc2 = _same_conv(module.fc2, _Conv2d)
+        elif isinstance(module, MultiOrderGatedAggregation):
+            module.proj_2 = _same_conv(module.proj_2, _Conv2d)
+        elif isinstance(module, MultiOrderDWConv):
+            module.PW_conv = _same_conv(module.PW_conv, _Conv2d)
         elif isinstance(module, MogaNet):
             module.__class__ = _PlainMogaNet
     return model

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .depthwise import DepthwiseConv2d
+from .recompute import call_pointwise
 
 
 class MultiOrderDWConv(nn.Module):
@@ -47,4 +48,4 @@ class MultiOrderDWConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         low, middle, high = torch.split(self.DW_conv0(x), self.splits, dim=1)
-        return self.PW_conv(torch.cat([low, self.DW_conv1(middle), self.DW_conv2(high)], dim=1))
+        return call_pointwise(self.PW_conv, torch.cat([low, self.DW_conv1(middle), self.DW_conv2(high)], dim=1))
