@@ -49,20 +49,15 @@ def cpu_autocast_enabled() -> bool:
 
 
 def is_traced(x: torch.Tensor) -> bool:
-    """Whether a tensor stands for others: in a graph that is being compiled, exported or traced, or in ``vmap``.
+    """Whether a tensor stands for others: in a graph that is compiled, exported or traced, or in a transformation.
 
-    Torch before 2.3 has no public name for the first, and none has one for the last.
+    Transformations are those of ``torch.func``, and forward-mode differentiation. Torch before 2.3 has no public name
+    for the first, and none has one for transformations: this is what ``torch.autograd.Function.apply`` asks itself.
     """
     if _is_compiling():
         return True
     tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    return tracing or torch._C._functorch.is_batchedtensor(x)
-
-
-def is_transformed() -> bool:
-    """Whether the code runs in a transformation of a function (``torch.func``), or with tangents of forward mode."""
-    # What torch.autograd.Function.apply asks itself; there is no public name.
-    return torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
+    return tracing or torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
 
 
 def autocast_dtype(device: str) -> torch.dtype | None:

@@ -43,7 +43,7 @@ class CompileHook(Hook):
         dynamic: bool | None = None,
         fullgraph: bool = False,
     ) -> None:
-        known = torch.compiler.list_backends(exclude_tags=())  # type: ignore[no-untyped-call]
+        known = torch.compiler.list_backends(exclude_tags=())
         if backend not in known:
             raise ValueError(f'CompileHook: backend is {backend!r}; this torch has {", ".join(known)}')
         self.options: dict[str, Any] = dict(backend=backend, mode=mode, dynamic=dynamic, fullgraph=fullgraph)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from moganet.compat import autocast_dtype, is_traced, is_transformed
+from moganet.compat import autocast_dtype, is_traced
 
 _PLAIN_TENSORS = (Tensor, nn.Parameter)
 
@@ -24,9 +24,7 @@ def keeps_little(*tensors: Any) -> bool:
     """Whether a layer that computes with these tensors takes its own gradient: eagerly, and where there is one."""
     if not torch.is_grad_enabled() or any(type(tensor) not in _PLAIN_TENSORS for tensor in tensors):
         return False
-    if is_traced(tensors[0]) or is_transformed():
-        return False
-    return any(tensor.requires_grad for tensor in tensors)
+    return not is_traced(tensors[0]) and any(tensor.requires_grad for tensor in tensors)
 
 
 def is_untouched(module: nn.Module, kind: type[nn.Module]) -> bool:
