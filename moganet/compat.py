@@ -25,7 +25,6 @@ import numpy as np
 import torch
 from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.device import get_device
-from torch.autograd import forward_ad
 from torch.utils import _python_dispatch
 
 from .checkpoints.allowed import file_globals
@@ -51,34 +50,31 @@ def cpu_autocast_enabled() -> bool:
     return torch.is_autocast_enabled('cpu') if _AUTOCAST_BY_DEVICE else torch.is_autocast_cpu_enabled()
 
 
-def autocast_dtype(device: str) -> torch.dtype | None:
-    """Return the precision of autocast for a kind of device, None outside it; torch before 2.4 has two names a kind."""
-    if _AUTOCAST_BY_DEVICE:
-        return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-    if device == 'cpu':
-        return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None
-    return torch.get_autocast_gpu_dtype() if torch.is_autocast_enabled() else None
-
-
-def is_transformed() -> bool:
-    """Whether somebody follows torch's operators, so that steps which are none have to stay away.
-
-    ``torch.func``, forward derivatives and modes that see every operator do; none has a public name.
-    """
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
-        return True
+def is_watched() -> bool:
+    """Whether a mode sees every operator of torch's, so that steps which are none have to stay away; unnamed in public."""
     return _python_dispatch._get_current_dispatch_mode() is not None
 
 
 def is_traced(x: torch.Tensor) -> bool:
-    """Whether a tensor stands for others: in a graph that is being compiled, exported or traced, or in ``vmap``.
+    """Whether a tensor stands for others: in a graph that is compiled, exported or traced, or in a transformation.
 
-    Torch before 2.3 has no public name for the first, and none has one for the last.
+    Transformations are those of ``torch.func``, and forward-mode differentiation. Torch before 2.3 has no public name
+    for the first, and none has one for transformations: this is what ``torch.autograd.Function.apply`` asks itself.
     """
     if _is_compiling():
         return True
     tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
-    return tracing or torch._C._functorch.is_batchedtensor(x)
+    return tracing or torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
+
+
+def autocast_dtype(device: str) -> torch.dtype | None:
+    """The dtype of autocast for a kind of device, None where it is off; torch before 2.4 has a name for each kind."""
+    if _AUTOCAST_BY_DEVICE:
+        on = device != 'meta' and torch.is_autocast_enabled(device)
+        return torch.get_autocast_dtype(device) if on else None
+    if device == 'cpu':
+        return torch.get_autocast_cpu_dtype() if torch.is_autocast_cpu_enabled() else None
+    return torch.get_autocast_gpu_dtype() if device == 'cuda' and torch.is_autocast_enabled() else None
 
 
 def allow_resume_globals() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..models.backbones.moganet import VARIANTS, MogaNet
 from ..models.classifier import MogaNetClassifier
 from ..models.fused import fuse
-from ..models.layers import ChannelAggregationFFN
+from ..models.layers import ChannelAggregationFFN, MogaBlock, MultiOrderDWConv, MultiOrderGatedAggregation
 from ..models.layers.depthwise import DepthwiseConv2d
 from ..models.layers.onednn import has_arithmetic
 from ..optional import missing
@@ -21,7 +21,7 @@ from ..optional import missing
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 LAYOUTS = {'nchw': torch.contiguous_format, 'channels_last': torch.channels_last}
 KERNELS = {'triton': '1', 'notriton': '0'}
-_SWITCHES = ('plain', 'fused', 'compile', 'train')
+_SWITCHES = ('plain', 'fused', 'compile', 'train', 'cp', 'cpffn')
 _TIMM = 'timm/'
 
 
@@ -35,6 +35,7 @@ class Form:
         fused: see :func:`moganet.models.fused.fuse`.
         compile: by torch's compiler.
         train: forward, backward and AdamW's step, in place of the forward pass alone.
+        cp, cpffn: in training, with ``with_cp=True`` or ``'ffn'`` of the backbone.
         layout: memory format of the pictures and weights, one of :data:`LAYOUTS`.
         dtype: one of :data:`DTYPES`; in training by autocast.
         dense: the maps of the four stages, in place of the classifier's logits.
@@ -46,6 +47,8 @@ class Form:
     fused: bool = False
     compile: bool = False
     train: bool = False
+    cp: bool = False
+    cpffn: bool = False
     layout: str = 'nchw'
     dtype: str = 'fp32'
     dense: bool = False
@@ -93,11 +96,14 @@ def parse_form(text: str, base: Form) -> Form:
 
 
 def _check(form: Form, text: str) -> None:
-    for one, other in (('plain', 'fused'), ('train', 'fused')):
+    for one, other in (('plain', 'fused'), ('train', 'fused'), ('cp', 'cpffn')):
         if getattr(form, one) and getattr(form, other):
             raise ValueError(f'{text}: {one} and {other} exclude each other')
-    if form.model.startswith(_TIMM) and (form.plain or form.fused or form.dense or form.kernels):
-        raise ValueError(f'{text}: plain, fused, triton, notriton and --dense are for MogaNet alone')
+    if (form.cp or form.cpffn) and not form.train:
+        raise ValueError(f'{text}: cp and cpffn are ways of training; add train')
+    ours = (form.plain, form.fused, form.dense, form.kernels, form.cp, form.cpffn)
+    if form.model.startswith(_TIMM) and any(ours):
+        raise ValueError(f'{text}: plain, fused, triton, notriton, cp, cpffn and --dense are for MogaNet alone')
     if form.kernels == 'triton' and (form.plain or form.compile or form.layout != 'channels_last'):
         raise ValueError(f'{text}: triton goes with channels_last, and neither with plain nor with compile')
 
@@ -115,6 +121,10 @@ def build_form(form: Form, device: torch.device) -> nn.Module:
         raise ValueError(f'{form.name}: these kernels are for GPUs, and this is {device.type}; leave triton out')
     torch.manual_seed(0)
     model = _model(form).train(form.train)
+    if form.cp or form.cpffn:
+        for module in model.modules():
+            if isinstance(module, MogaBlock):
+                module.with_cp = True if form.cp else 'ffn'
     if form.plain:
         model = plain(model)
     if form.fused:
@@ -154,9 +164,13 @@ def plain(model: nn.Module) -> nn.Module:
     for name, module in [*model.named_modules()]:
         if isinstance(module, DepthwiseConv2d):
             _replace(model, name, _same_conv(module, nn.Conv2d))
+        # A layer of another class is called, and not folded into its neighbours; autograd keeps what it likes.
         elif isinstance(module, ChannelAggregationFFN):
-            # A layer of another class is called, and not folded into its neighbours.
             module.fc2 = _same_conv(module.fc2, _Conv2d)
+        elif isinstance(module, MultiOrderGatedAggregation):
+            module.proj_2 = _same_conv(module.proj_2, _Conv2d)
+        elif isinstance(module, MultiOrderDWConv):
+            module.PW_conv = _same_conv(module.PW_conv, _Conv2d)
         elif isinstance(module, MogaNet):
             module.__class__ = _PlainMogaNet
     return model

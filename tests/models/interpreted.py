@@ -192,7 +192,7 @@ def layer(autocast: bool) -> dict[str, float]:
     with taken('1') as runs:
         found = run()
     assert sorted(runs) == sorted(
-        ['convolve', 'convolve', 'gate', 'gate_gradients', 'convolve_back', 'convolve_back']
+        ['convolve', 'convolve', 'gate', 'gate', 'gate_gradients', 'convolve_back', 'convolve_back']
         + ['weight_gradients', 'weight_gradients']
     ), runs
     names = ['out', 'x', *(name for name, _ in model.named_parameters())]

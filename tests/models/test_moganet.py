@@ -7,7 +7,7 @@ import inspect
 import io
 import pickle
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -214,9 +214,12 @@ def test_norm_eval_keeps_the_statistics_and_lets_the_weights_learn() -> None:
     'options',
     [{}, dict(norm_eval=True), dict(frozen_stages=1), dict(drop_rate=0.2), dict(norm_cfg=dict(type='SyncBN'))],
 )
-def test_checkpointing_changes_nothing_but_memory(options: dict[str, Any]) -> None:
+@pytest.mark.parametrize('checkpointing', [True, 'ffn'])
+def test_checkpointing_changes_nothing_but_memory(
+    options: dict[str, Any], checkpointing: bool | Literal['ffn']
+) -> None:
     results = []
-    for with_cp in (False, True):
+    for with_cp in (False, checkpointing):
         model = small(with_cp=with_cp, drop_path_rate=0.3, **options).train()
         torch.manual_seed(5)
         model(image(batch=4))[-1].square().mean().backward()
@@ -234,8 +237,8 @@ def test_checkpointing_recomputes(monkeypatch: pytest.MonkeyPatch) -> None:
     from moganet.models.layers import MogaBlock
 
     runs = []
-    inner = MogaBlock._forward
-    monkeypatch.setattr(MogaBlock, '_forward', lambda self, x: runs.append(1) or inner(self, x))
+    inner = MogaBlock._until_ffn
+    monkeypatch.setattr(MogaBlock, '_until_ffn', lambda self, x: runs.append(1) or inner(self, x))
     model = small(with_cp=True).train()
     loss = model(image())[-1].square().mean()
     assert len(runs) == 5

@@ -3,13 +3,13 @@
 
     python tools/analysis_tools/benchmark.py tiny+plain tiny tiny+fused
     python tools/analysis_tools/benchmark.py small+fused timm/convnext_tiny+channels_last --batch 1 8
-    python tools/analysis_tools/benchmark.py tiny+plain tiny --train --batch 8 --json speed.json --plot speed.png
+    python tools/analysis_tools/benchmark.py tiny+plain tiny tiny+cp --train --batch 8 --json s.json --plot s.png
     python tools/analysis_tools/benchmark.py tiny+notriton tiny tiny+triton --layout channels_last --dtype bf16
 
-A form is a model and words joined by +: plain (the authors' computation), fused, compile, train, nchw or channels_last,
-fp32, bf16 or fp16; on a GPU also triton or notriton, all kernels of our own or none, in place of those that a trial
-finds faster. The weights are random. Forms take turns; medians and quartiles are told, and ratios to the first form.
-Let nothing else run beside it.
+A form is a model and words joined by +: plain (the authors' computation), fused, compile, train, cp or cpffn (training
+with the backbone's with_cp=True or 'ffn'), nchw or channels_last, fp32, bf16 or fp16; on a GPU also triton or notriton,
+all kernels of our own or none, in place of those that a trial finds faster. The weights are random. Forms take turns;
+medians and quartiles are told, and ratios to the first form. Let nothing else run beside it.
 """
 
 from __future__ import annotations

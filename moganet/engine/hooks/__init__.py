@@ -2,6 +2,7 @@
 
 from .buffers import BroadcastBuffersHook
 from .checkpoint import SafeCheckpointHook
+from .compile import CompileHook
 from .finite import FiniteLossHook
 from .fuse import FuseHook
 from .pictures import PictureHook
@@ -9,6 +10,7 @@ from .stop_signal import Stopped, StopSignalHook
 
 __all__ = [
     'BroadcastBuffersHook',
+    'CompileHook',
     'FiniteLossHook',
     'FuseHook',
     'PictureHook',

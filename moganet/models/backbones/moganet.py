@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import MappingProxyType
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import torch
 from mmengine.model import BaseModule
@@ -117,7 +117,10 @@ class MogaNet(BaseModule):
         layer_scale_init_value: initial value of the layer scales.
         frozen_stages: stages 0 to this one get no gradient and stay in eval mode; -1 freezes nothing.
         norm_eval: keep all BN layers in eval mode (their running statistics stay as they are).
-        with_cp: recompute each block in the backward pass, which saves memory and costs time.
+        with_cp: keep less for the backward pass and compute it again there, which saves memory and costs time. True:
+            keep of each block its input alone, and on a processor in float32 the input of its FFN. ``'ffn'``: keep
+            nothing of the FFNs' wide hidden maps, which are most of what is kept. On a processor in float32 that is
+            always so: there it is the faster way.
         norm_cfg: norm of the whole network: BN (default), SyncBN or GN. Default ``dict(type='BN', eps=1e-5)``.
         act_cfg: activation of stem and FFN. Default ``dict(type='GELU')``.
         gate_fp32: do the gate's product in float32 under AMP or half precision. Precision alone.
@@ -148,7 +151,7 @@ class MogaNet(BaseModule):
         layer_scale_init_value: float = 1e-5,
         frozen_stages: int = -1,
         norm_eval: bool = False,
-        with_cp: bool = False,
+        with_cp: bool | Literal['ffn'] = False,
         norm_cfg: Mapping[str, Any] | None = None,
         act_cfg: Mapping[str, Any] | None = None,
         gate_fp32: bool = False,
@@ -164,6 +167,8 @@ class MogaNet(BaseModule):
             raise ValueError(f'in_channels is {in_channels}; it must be a whole number of at least 1')
         if not isinstance(frozen_stages, int) or not -1 <= frozen_stages < NUM_STAGES:
             raise ValueError(f'frozen_stages is {frozen_stages}; it must be -1 (none) or a stage from 0 to 3')
+        if with_cp not in (False, True, 'ffn'):
+            raise ValueError(f"with_cp is {with_cp!r}; it must be False, True or 'ffn'")
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.gate_act_twice = gate_act_twice

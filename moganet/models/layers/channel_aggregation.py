@@ -9,6 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .build import build_activation
+from .depthwise import takes_fast_path
+from .ffn_gradient import Aggregate, FFNInParts
+from .recompute import apply, compute_dtype, in_rows, is_untouched, is_untouched_conv, keeps_little
 from .scale import ElementScale
 
 
@@ -36,8 +39,41 @@ class ChannelAggregationFFN(nn.Module):
         self.sigma = ElementScale(hidden_channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.keeps_little(x):
+            return self.scaled(x, None)
         hidden = self.drop(self.act(self.dwconv(self.fc1(x))))
         return self.drop(self._aggregate_and_project(hidden, self.act(self.decompose(hidden))))
+
+    def keeps_little(self, x: Tensor) -> bool:
+        """Whether :meth:`scaled` may be called: there is a gradient, no dropout, and the layers are as made here."""
+        if not keeps_little(x, *self.parameters()) or (self.training and self.drop.p):
+            return False
+        others = ((self.act, nn.GELU), (self.sigma, ElementScale), (self.drop, nn.Dropout))
+        return (
+            all(is_untouched(module, kind) for module, kind in others)
+            and all(is_untouched_conv(conv) for conv in (self.fc1, self.fc2, self.decompose))
+            and is_untouched_conv(self.dwconv, 3, self.fc1.out_channels)
+        )
+
+    def keeps_nothing(self, x: Tensor) -> bool:
+        """Whether :meth:`scaled` keeps nothing but its input for the backward pass."""
+        return takes_fast_path(x) and in_rows(x) and self.fc1.weight.dtype == x.dtype
+
+    def scaled(self, x: Tensor, scale: Tensor | None) -> Tensor:
+        """Compute the output times a scale ``(1, C, 1, 1)``, by :mod:`.ffn_gradient`."""
+        weight, bias, sigma = self.fc2.weight, self.fc2.bias, self.sigma.scale
+        assert bias is not None and isinstance(self.act, nn.GELU)  # by keeps_little
+        if scale is not None:
+            weight, bias = weight * scale.view(-1, 1, 1, 1), bias * scale.flatten()
+        folded = (weight + weight * sigma, (weight * sigma).sum(dim=1, keepdim=True), bias)
+        approximate = self.act.approximate
+        if self.keeps_nothing(x):
+            convs = (self.fc1, self.dwconv, self.decompose)
+            weights = [part for conv in convs for part in (conv.weight, conv.bias)]
+            return apply(FFNInParts, x, *weights, *folded, approximate)
+        dtype = compute_dtype(x)
+        weights = [part.to(dtype) for part in (*self.decompose.parameters(), *folded)]
+        return apply(Aggregate, self.dwconv(self.fc1(x)), *weights, approximate)
 
     def _aggregate_and_project(self, hidden: Tensor, common: Tensor) -> Tensor:
         """``fc2(hidden + sigma * (hidden - common))``, with no pass over the wide hidden map but ``fc2``'s own.
@@ -45,13 +81,8 @@ class ChannelAggregationFFN(nn.Module):
         By linearity it is ``(W (1 + sigma)) hidden - (W sigma) common + bias`` for the weight W of ``fc2``, where
         ``common`` has one channel. Layers that somebody replaced or hooked are called instead.
         """
-        if not (_is_untouched(self.fc2, nn.Conv2d) and _is_untouched(self.sigma, ElementScale)):
+        if not (is_untouched(self.fc2, nn.Conv2d) and is_untouched(self.sigma, ElementScale)):
             return self.fc2(hidden + self.sigma(hidden - common))
         weight, sigma = self.fc2.weight, self.sigma.scale
         of_common = F.conv2d(common, (weight * sigma).sum(dim=1, keepdim=True))
         return F.conv2d(hidden, weight + weight * sigma, self.fc2.bias) - of_common
-
-
-def _is_untouched(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a layer is what this module made it, so that its weights are all there is to it."""
-    return type(module) is kind and not (module._forward_hooks or module._forward_pre_hooks)

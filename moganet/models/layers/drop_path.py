@@ -15,11 +15,15 @@ class DropPath(nn.Module):
         self.rate = float(rate)
 
     def forward(self, x: Tensor) -> Tensor:
+        factors = self.draw(x)
+        return x if factors is None else x * factors
+
+    def draw(self, x: Tensor) -> Tensor | None:
+        """Return what each sample is multiplied by, ``(N, 1, 1, 1)``: 0 or ``1 / (1 - rate)``; None for 1."""
         if self.rate == 0.0 or not self.training:
-            return x
+            return None
         keep = 1.0 - self.rate
-        mask = x.new_empty((x.shape[0], 1, 1, 1)).bernoulli_(keep)
-        return x * (mask / keep)
+        return x.new_empty((x.shape[0], 1, 1, 1)).bernoulli_(keep) / keep
 
     def extra_repr(self) -> str:
         return f'rate={self.rate:g}'

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from .block import MogaBlock
 from .depthwise import convolve_padded, dilated_depthwise
 from .folding import Affine, affine_of, apply_to, conv_like, frozen, per_input, per_output, weight_and_bias
-from .gated_aggregation import gated_product, project_gated_fp32
+from .gate_gradient import gated_product
+from .gated_aggregation import project_gated_fp32
 from .gpu import multi_order_context
 from .multi_order_dwconv import MultiOrderDWConv
 from .onednn import conv, conv_add, conv_gelu, has_post_operations

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .gpu import gate_product
+from .gate_gradient import DecomposeFeatures, ProjectGated, gated_product
 from .multi_order_dwconv import MultiOrderDWConv
+from .recompute import apply, call_pointwise, compute_dtype, is_untouched, is_untouched_conv, keeps_little
 from .scale import ElementScale
 
 
@@ -54,22 +55,34 @@ class MultiOrderGatedAggregation(nn.Module):
         return F.silu(x)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.keeps_little(x):
+            return self.projected(x, None) + x
         y = self.feature_decompose(x)
         gate, value = self.gate(y), self.value(y)
         if self.gate_fp32:
             return project_gated_fp32(gate, value, self.gate_act_twice, self.proj_2.weight, self.proj_2.bias) + x
         return self.proj_2(gated_product(gate, value, self.gate_act_twice)) + x
 
+    def keeps_little(self, x: Tensor) -> bool:
+        """Whether :meth:`projected` may be called: there is a gradient, and the layers are as made here."""
+        if not keeps_little(x, *self.parameters()):
+            return False
+        return is_untouched(self.sigma, ElementScale) and is_untouched_conv(self.proj_2)
 
-def gated_product(gate: Tensor, value: Tensor, act_twice: bool) -> Tensor:
-    """``SiLU(gate) * SiLU(value)``, or with ``act_twice`` SiLU of SiLU in both places."""
-    product = gate_product(gate, value, act_twice)
-    if product is not None:
-        return product
-    gate, value = F.silu(gate), F.silu(value)
-    if act_twice:
-        gate, value = F.silu(gate), F.silu(value)
-    return gate * value
+    def projected(self, x: Tensor, scale: Tensor | None) -> Tensor:
+        """Compute what is added to the input, times a scale ``(1, C, 1, 1)``, by :mod:`.gate_gradient`."""
+        dtype = compute_dtype(x)
+        y = apply(DecomposeFeatures, call_pointwise(self.proj_1, x), self.sigma.scale, dtype)
+        gate, value = call_pointwise(self.gate, y), self.value(y)
+        weight, bias = self.proj_2.weight, self.proj_2.bias
+        assert bias is not None  # by keeps_little
+        if scale is not None:
+            weight, bias = weight * scale.view(-1, 1, 1, 1), bias * scale.flatten()
+        own = weight.dtype
+        if self.gate_fp32:
+            dtype = torch.promote_types(own, torch.float32)
+        out = apply(ProjectGated, gate, value, weight.to(dtype), bias.to(dtype), self.gate_act_twice)
+        return out.to(own) if self.gate_fp32 else out
 
 
 # A leaf for torch.fx: which device's autocast to leave is known only when a tensor is there.

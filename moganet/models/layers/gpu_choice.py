@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from moganet.compat import is_traced, is_transformed
+from moganet.compat import is_traced, is_watched
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 VARIABLE = 'MOGANET_TRITON'
@@ -51,7 +51,7 @@ def may_take(x: Tensor) -> bool:
     # A map may also be a proxy of torch.fx.
     if not isinstance(x, Tensor) or is_traced(x) or x.device.type not in _DEVICES:
         return False
-    if type(x) not in (Tensor, nn.Parameter) or is_transformed():
+    if type(x) not in (Tensor, nn.Parameter) or is_watched():
         return False
     wanted = _wanted()
     if wanted == '1':
