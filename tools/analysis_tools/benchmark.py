@@ -3,7 +3,7 @@
 
     python tools/analysis_tools/benchmark.py tiny+plain tiny tiny+fused
     python tools/analysis_tools/benchmark.py small+fused timm/convnext_tiny+channels_last --batch 1 8
-    python tools/analysis_tools/benchmark.py tiny+plain tiny tiny+cp --train --batch 8 --json speed.json --plot speed.png
+    python tools/analysis_tools/benchmark.py tiny+plain tiny tiny+cp --train --batch 8 --json speed.json
 
 A form is a model and words joined by +: plain (the authors' computation), fused, compile, train, cp or cpffn (training
 with the backbone's with_cp=True or 'ffn'), nchw or channels_last, fp32, bf16 or fp16. The weights are random. Forms
