@@ -9,7 +9,7 @@ fragmentation come on top.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from ..compat import checkpointing_of_shapes
-from ..models.layers import depthwise
+from ..models.layers import channel_aggregation, depthwise
 from .complexity import Shape, build_model, default_shape, image_channels
 from .samples import good_proposals, training_samples
 
@@ -226,7 +226,9 @@ def optimizer_tensors(optim_wrapper: OptimWrapper) -> list[Tensor]:
 @contextmanager
 def _as_on_a_gpu(scope: str) -> Iterator[None]:
     """Take the steps that a GPU takes on whatever device, and leave out a score that needs values."""
-    with mock.patch.object(depthwise, 'takes_fast_path', lambda x: False):
+    with ExitStack() as stack:
+        for module in (depthwise, channel_aggregation):
+            stack.enter_context(mock.patch.object(module, 'takes_fast_path', lambda x: False))
         if scope != 'mmseg':
             yield
             return

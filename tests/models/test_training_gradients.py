@@ -15,6 +15,7 @@ from moganet.analysis.forms import plain
 from moganet.models.layers import ChannelAggregationFFN, MogaBlock, channel_aggregation, ffn_gradient
 from moganet.models.layers.channel_aggregation import FFNInParts
 from moganet.models.layers.gate_gradient import DecomposeFeatures, ProjectGated
+from moganet.models.layers.recompute import scale_fits
 
 SMALL = {'embed_dims': [8, 16, 16, 16], 'depths': [1, 1, 2, 1], 'ffn_ratios': [4, 4, 2, 2]}
 
@@ -212,9 +213,9 @@ def test_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = block()
     x = torch.randn(2, 8, 16, 16).contiguous(memory_format=torch.channels_last).requires_grad_()
     unit = x.nbytes
-    # The plain block keeps three maps of the FFN's width, which is four here, and eighteen narrow ones.
-    assert kept_bytes(lambda: _plain_block(layer)(x), layer) > 27 * unit
-    assert kept_bytes(lambda: layer(x), layer) < 11.5 * unit
+    # The plain block keeps five maps of the FFN's width, which is four here, and sixteen narrow ones.
+    assert kept_bytes(lambda: _plain_block(layer)(x), layer) > 34 * unit
+    assert kept_bytes(lambda: layer(x), layer) < 11 * unit
     monkeypatch.setattr(channel_aggregation, 'takes_fast_path', lambda x: False)
     # As on a GPU: the depthwise convolution's input and the GELU's too.
     assert kept_bytes(lambda: layer(x), layer) < 19.5 * unit
@@ -247,3 +248,20 @@ def test_graphs_hold_the_plain_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_checkpointing_is_refused(given: Any) -> None:
     with pytest.raises(ValueError, match=r"with_cp is .*; it must be False, True or 'ffn'"):
         MogaNet(SMALL, with_cp=given)
+
+
+def test_a_checkpointed_ffn_is_not_computed_a_third_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    scaled = ChannelAggregationFFN.scaled
+    monkeypatch.setattr(ChannelAggregationFFN, 'scaled', lambda *given: calls.append(1) or scaled(*given))
+    x = torch.randn(2, 8, 8, 8).contiguous(memory_format=torch.channels_last).requires_grad_()
+    block(with_cp=True)(x).sum().backward()
+    assert len(calls) == 1  # its backward pass computes what it needs itself
+
+
+def test_layer_scales_go_into_weights_that_can_hold_them() -> None:
+    x = torch.ones(1)
+    assert scale_fits(x) and scale_fits(x.double())
+    assert not scale_fits(x.half())  # 1e-5 times a weight is next to nothing there
+    with torch.autocast('cpu', torch.bfloat16):
+        assert not scale_fits(x)

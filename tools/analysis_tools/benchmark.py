@@ -3,7 +3,7 @@
 
     python tools/analysis_tools/benchmark.py tiny+plain tiny tiny+fused
     python tools/analysis_tools/benchmark.py small+fused timm/convnext_tiny+channels_last --batch 1 8
-    python tools/analysis_tools/benchmark.py tiny+plain tiny tiny+cp --train --batch 8 --json s.json --plot s.png
+    python tools/analysis_tools/benchmark.py tiny+plain tiny tiny+cp --train --batch 8 --json speed.json
     python tools/analysis_tools/benchmark.py tiny+notriton tiny tiny+triton --layout channels_last --dtype bf16
 
 A form is a model and words joined by +: plain (the authors' computation), fused, compile, train, cp or cpffn (training
