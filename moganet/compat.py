@@ -51,7 +51,7 @@ def cpu_autocast_enabled() -> bool:
 
 
 def is_watched() -> bool:
-    """Whether a mode sees every operator of torch's, so that steps which are none have to stay away; unnamed in public."""
+    """Whether a mode sees every operator of torch, so that other steps have to stay away; there is no public name."""
     return _python_dispatch._get_current_dispatch_mode() is not None
 
 
