@@ -58,6 +58,23 @@ def test_taken_where_it_fits(wanted: pytest.MonkeyPatch) -> None:
         assert takes(X) and takes(X.bfloat16())
 
 
+def test_precision_under_autocast(wanted: pytest.MonkeyPatch) -> None:
+    """The map gets autocast's; the weights stay as they are, and are rounded for the plain form alone."""
+    given: list[torch.dtype] = []
+
+    def spied(x: Tensor, parameters: list[Tensor], dilations: list[int]) -> str:
+        given.extend((x.dtype, *(value.dtype for value in parameters)))
+        return TAKEN
+
+    wanted.setattr(gpu.functions, 'multi_order_depthwise', spied)
+    model = MultiOrderDWConv(8)
+    with torch.autocast('cpu', torch.bfloat16):
+        assert takes(X, model)
+    assert given == [torch.bfloat16, *[torch.float32] * 6]
+    parameters = [value for layer in layers_of(model) for value in (layer.weight, layer.bias)]
+    assert gpu.functions.plain_depthwise(X.bfloat16(), parameters, (1, 2, 3)).dtype == torch.bfloat16
+
+
 def test_processor_keeps_its_own_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('MOGANET_TRITON', '1')
     assert not takes(X) and gate_product(X, X, False) is None
@@ -160,6 +177,7 @@ def test_stays_away_where_operators_are_followed(wanted: pytest.MonkeyPatch) -> 
     ask(X.as_subclass(Subclass))
     ask(torch.nn.Parameter(X.double()))
     assert seen == [False] * 7
+    assert not gpu_choice.may_take(X.as_subclass(Subclass))
     ask(X)
     assert seen[-1]
 
