@@ -11,18 +11,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .gpu import gate_product
+from .gpu_functions import plain_gate
 from .recompute import gradients_of, outside_autocast, pointwise, pointwise_backward
 
 
 def gated_product(gate: Tensor, value: Tensor, act_twice: bool) -> Tensor:
     """``SiLU(gate) * SiLU(value)``, or with ``act_twice`` SiLU of SiLU in both places."""
     product = gate_product(gate, value, act_twice)
-    if product is not None:
-        return product
-    gate, value = F.silu(gate), F.silu(value)
-    if act_twice:
-        gate, value = F.silu(gate), F.silu(value)
-    return gate * value
+    return plain_gate(gate, value, act_twice) if product is None else product
 
 
 def project_gated_plainly(gate: Tensor, value: Tensor, weight: Tensor, bias: Tensor | None, act_twice: bool) -> Tensor:
