@@ -1,5 +1,6 @@
 """Hooks that the toolboxes lack, in MMEngine's root registry."""
 
+from .backend import BackendHook
 from .buffers import BroadcastBuffersHook
 from .checkpoint import SafeCheckpointHook
 from .finite import FiniteLossHook
@@ -8,6 +9,7 @@ from .pictures import PictureHook
 from .stop_signal import Stopped, StopSignalHook
 
 __all__ = [
+    'BackendHook',
     'BroadcastBuffersHook',
     'FiniteLossHook',
     'FuseHook',

@@ -1,0 +1,105 @@
+"""From a network to a torch program that takes pictures of any number and size, where its head allows."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .parts import Network
+from .pooling import without_adaptive_pooling
+from .structure import names_of
+
+# What is traced stands for all sizes. At this one no map of a level down to stride 128 is one pixel high, or as high as
+# it is wide, or of a size that a pyramid pools to: torch would take that for a rule.
+_ANY_SIZE = (288, 416)
+_BATCH = 2
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A program.
+
+    Attributes:
+        program: torch's.
+        outputs: what its outputs are called.
+        batch: whether it takes any number of pictures; else one.
+        size: the height and width that it takes alone, pixels; None when it takes any.
+        note: why it does not take any, for the user.
+    """
+
+    program: torch.export.ExportedProgram
+    outputs: tuple[str, ...]
+    batch: bool
+    size: tuple[int, int] | None
+    note: str = ''
+
+
+def trace(network: Network, shape: tuple[int, int], channels: int = 3, fixed: bool = False) -> Traced:
+    """Trace a network on a processor.
+
+    Args:
+        network: in evaluation, in float32.
+        shape: height and width that are sure to be taken, pixels.
+        channels: of a picture.
+        fixed: for pictures of that size alone.
+
+    Raises:
+        ValueError: it takes no pictures of that shape, or torch cannot trace it.
+    """
+    outputs = output_names(network, shape, channels)
+    plain: Any = without_adaptive_pooling(network)
+    free = torch.export.Dim.DYNAMIC
+    note = ''
+    if not fixed:
+        try:
+            program = _export(plain, torch.zeros(_BATCH, channels, *_ANY_SIZE), {0: free, 2: free, 3: free})
+            return Traced(program, outputs, True, None)
+        except Exception as error:  # torch has many for what a program may not do
+            note = (
+                f'{_last_part(network)} is exported for pictures of {shape[0]} x {shape[1]} alone: it cannot be traced '
+                f'for any size ({_first_line(error)})'
+            )
+    try:
+        program = _export(network, torch.zeros(_BATCH, channels, *shape), {0: free})
+        return Traced(program, outputs, True, shape, note)
+    except Exception as error:
+        raise ValueError(f'{_last_part(network)} cannot be traced by torch.export: {_first_line(error)}') from error
+
+
+def output_names(network: Network, shape: tuple[int, int], channels: int = 3) -> tuple[str, ...]:
+    """Return what the outputs of a network are called.
+
+    Args:
+        network: in evaluation, in float32, on a processor.
+        shape: height and width of a picture, pixels.
+        channels: of a picture.
+
+    Raises:
+        ValueError: it takes no such pictures.
+    """
+    try:
+        with torch.no_grad():
+            return tuple(names_of(network.whole(torch.zeros(1, channels, *shape)), network.base_name))
+    except (RuntimeError, AssertionError, IndexError, TypeError) as error:
+        size = f'{shape[0]} x {shape[1]}'
+        raise ValueError(f'{_last_part(network)} takes no pictures of {size} pixels: {_first_line(error)}') from error
+
+
+def _export(network: Network, x: Tensor, free: dict[int, Any]) -> torch.export.ExportedProgram:
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter('ignore')
+        return torch.export.export(network, (x,), dynamic_shapes=(free,))
+
+
+def _last_part(network: Network) -> str:
+    part = network.head if network.head is not None else network.neck if network.neck is not None else network.backbone
+    return type(part).__name__
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f'{type(error).__name__}: {lines[0][:200] if lines else ""}'
