@@ -59,6 +59,18 @@ def is_traced(x: torch.Tensor) -> bool:
     return tracing or torch._C._functorch.is_batchedtensor(x)
 
 
+def sizes_of_one() -> contextlib.AbstractContextManager[None]:
+    """Have ``torch.export`` make no rule, within it, of whether a size is one; torch has that for itself alone.
+
+    A program that was traced with larger maps would refuse pictures of which the last map is one pixel high.
+    """
+    from torch.fx.experimental import _config
+
+    if not hasattr(_config, 'backed_size_oblivious'):
+        return contextlib.nullcontext()
+    return _config.patch(backed_size_oblivious=True)  # type: ignore[no-any-return]
+
+
 def allow_resume_globals() -> None:
     """Let torch's weights-only reader read what MMEngine writes into a checkpoint beside the weights.
 

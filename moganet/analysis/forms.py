@@ -21,6 +21,7 @@ from ..optional import missing
 DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 LAYOUTS = {'nchw': torch.contiguous_format, 'channels_last': torch.channels_last}
 _SWITCHES = ('plain', 'fused', 'compile', 'train')
+BACKENDS = ('onnx', 'openvino')
 _TIMM = 'timm/'
 
 
@@ -36,6 +37,7 @@ class Form:
         train: forward, backward and AdamW's step, in place of the forward pass alone.
         layout: memory format of the pictures and weights, one of :data:`LAYOUTS`.
         dtype: one of :data:`DTYPES`; in training by autocast.
+        backend: exported and run there, one of :data:`BACKENDS`; empty for torch.
         dense: the maps of the four stages, in place of the classifier's logits.
     """
 
@@ -46,12 +48,14 @@ class Form:
     train: bool = False
     layout: str = 'nchw'
     dtype: str = 'fp32'
+    backend: str = ''
     dense: bool = False
 
     @property
     def name(self) -> str:
         """The form in words that :func:`parse_form` reads."""
         words = [self.model, *(word for word in _SWITCHES if getattr(self, word))]
+        words += [self.backend] if self.backend else []
         words += [self.layout] if self.layout != 'nchw' else []
         words += [self.dtype] if self.dtype != 'fp32' else []
         return '+'.join(words)
@@ -75,12 +79,14 @@ def parse_form(text: str, base: Form) -> Form:
         if word in _SWITCHES:
             changes: dict[str, Any] = {word: True}
             form = replace(form, **changes)
+        elif word in BACKENDS:
+            form = replace(form, backend=word)
         elif word in LAYOUTS:
             form = replace(form, layout=word)
         elif word in DTYPES:
             form = replace(form, dtype=word)
         else:
-            allowed = ', '.join((*_SWITCHES, *LAYOUTS, *DTYPES))
+            allowed = ', '.join((*_SWITCHES, *BACKENDS, *LAYOUTS, *DTYPES))
             raise ValueError(f'{text}: {word!r} is unknown; it must be one of {allowed}')
     _check(form, text)
     return form
@@ -90,15 +96,28 @@ def _check(form: Form, text: str) -> None:
     for one, other in (('plain', 'fused'), ('train', 'fused')):
         if getattr(form, one) and getattr(form, other):
             raise ValueError(f'{text}: {one} and {other} exclude each other')
+    if form.backend:
+        _check_backend(form, text)
     if form.model.startswith(_TIMM) and (form.plain or form.fused or form.dense):
         raise ValueError(f'{text}: plain, fused and --dense are for MogaNet alone')
+
+
+def _check_backend(form: Form, text: str) -> None:
+    chosen = form.backend
+    for other in ('compile', 'train'):
+        if getattr(form, other):
+            raise ValueError(f'{text}: {chosen} and {other} exclude each other')
+    if form.layout != 'nchw' or form.model.startswith(_TIMM):
+        raise ValueError(f'{text}: {chosen} is for MogaNet, and takes its pictures as nchw')
+    if form.dtype != 'fp32' and (chosen, form.dtype) != ('openvino', 'bf16'):
+        raise ValueError(f'{text}: {chosen} has no {form.dtype} here; fp32 is left, and with openvino bf16')
 
 
 def build_form(form: Form, device: torch.device) -> nn.Module:
     """Build a model with random weights in its form, compiled apart.
 
     Raises:
-        ImportError: timm is missing.
+        ImportError: timm, or what a backend needs, is missing.
         ValueError: timm has no such model; the processor has no fast arithmetic of this precision.
     """
     _check_dtype(form.dtype, device)
@@ -108,6 +127,8 @@ def build_form(form: Form, device: torch.device) -> nn.Module:
         model = plain(model)
     if form.fused:
         model = fuse(model)
+    if form.backend:  # which computes in the precision that it is told
+        return model
     half = DTYPES[form.dtype] if not form.train else torch.float32
     # The memory format has a place among the arguments of to() that its annotations do not have.
     return model.to(device, half).to(memory_format=LAYOUTS[form.layout])  # type: ignore[call-overload]

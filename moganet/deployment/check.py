@@ -74,17 +74,17 @@ def _relative(expected: Tensor, found: Tensor) -> float:
     return difference / scale if scale else difference
 
 
-def batches_of(pictures: Sequence[Tensor], batch: bool, size: tuple[int, int] | None) -> list[Tensor]:
+def batches_of(pictures: Sequence[Tensor], batch: int | None, size: tuple[int, int] | None) -> list[Tensor]:
     """Return batches for a check: one picture, then more, and of another size, where the exported model takes those.
 
     Args:
         pictures: normalised, each ``(1, C, H, W)``, of whatever sizes.
-        batch: whether any number is taken.
+        batch: the number that is taken alone; None for any.
         size: the height and width that are taken alone; None for any.
     """
     first = pictures[0] if size is None else _resized(pictures[0], size)
-    if not batch:
-        return [first]
+    if batch is not None:
+        return [first.expand(batch, -1, -1, -1)]
     several = [*pictures, pictures[0].flip(3)]  # never one alone
     height, width = first.shape[2:]
     other = size or (height + 32, max(width - 32, 32))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..models.backbones.moganet import VARIANTS, MogaNet
 from ..models.fused import fuse
+from ..models.layers.fused_block import FusedAggregation
 from ..version import __version__
 from ..whole_file import move_into_place, unfinished
 from .check import Difference, batches_of, check_outputs
@@ -61,6 +62,7 @@ def export_model(
     part: str = 'network',
     fused: bool = True,
     shape: tuple[int, int] | None = None,
+    batch: int | None = None,
     opset: int = DEFAULT_OPSET,
     metadata: Mapping[str, str] | None = None,
 ) -> Exported:
@@ -74,6 +76,7 @@ def export_model(
         part: see :func:`.parts.network_of`.
         fused: export the backbone's fused form, see :func:`moganet.models.fused.fuse`.
         shape: height and width of all pictures, pixels; any when None, where the head allows.
+        batch: how many pictures at a time, with ``shape``; any number when None.
         opset: version of ONNX's operators.
         metadata: what else is to be told in the file.
 
@@ -83,9 +86,9 @@ def export_model(
         ImportError: what the format needs is not installed.
     """
     plain, note = network_of(model, part)
-    network = network_of(fuse(model), part)[0] if fused else plain
+    network = network_of(_fused(model), part)[0] if fused else plain
     _, channels, *own = pictures[0].shape
-    traced = trace(network, shape or (own[0], own[1]), channels, fixed=shape is not None)
+    traced = trace(network, shape or (own[0], own[1]), channels, fixed=shape is not None, batch=batch)
     told = {'version': __version__, 'part': plain.kind, 'fused': str(fused), **_about(plain), **(metadata or {})}
     told |= {'outputs': json.dumps(list(traced.outputs)), 'size': json.dumps(traced.size)}
     told['input'] = 'NCHW, float32, normalised'
@@ -100,6 +103,15 @@ def export_model(
             raise DiffersError(f'the exported model differs from the model in torch, and was not kept: {worst}')
         _move(written, path)
     return Exported(path, plain.kind, traced.size, tuple(differences), tuple(filter(None, (note, traced.note))))
+
+
+def _fused(model: nn.Module) -> nn.Module:
+    """Return the fused form, with operators that runtimes are fast at."""
+    made = fuse(model)
+    for module in made.modules():
+        if isinstance(module, FusedAggregation):
+            module.mean_as_map = True
+    return made
 
 
 def _about(model: nn.Module) -> dict[str, str]:

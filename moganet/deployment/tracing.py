@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..compat import sizes_of_one
 from .parts import Network
 from .pooling import without_adaptive_pooling
 from .structure import names_of
@@ -26,19 +27,21 @@ class Traced:
     Attributes:
         program: torch's.
         outputs: what its outputs are called.
-        batch: whether it takes any number of pictures; else one.
+        batch: the number of pictures that it takes alone; None when it takes any.
         size: the height and width that it takes alone, pixels; None when it takes any.
         note: why it does not take any, for the user.
     """
 
     program: torch.export.ExportedProgram
     outputs: tuple[str, ...]
-    batch: bool
+    batch: int | None
     size: tuple[int, int] | None
     note: str = ''
 
 
-def trace(network: Network, shape: tuple[int, int], channels: int = 3, fixed: bool = False) -> Traced:
+def trace(
+    network: Network, shape: tuple[int, int], channels: int = 3, fixed: bool = False, batch: int | None = None
+) -> Traced:
     """Trace a network on a processor.
 
     Args:
@@ -46,6 +49,7 @@ def trace(network: Network, shape: tuple[int, int], channels: int = 3, fixed: bo
         shape: height and width that are sure to be taken, pixels.
         channels: of a picture.
         fixed: for pictures of that size alone.
+        batch: for so many pictures alone; any number when None.
 
     Raises:
         ValueError: it takes no pictures of that shape, or torch cannot trace it.
@@ -57,15 +61,16 @@ def trace(network: Network, shape: tuple[int, int], channels: int = 3, fixed: bo
     if not fixed:
         try:
             program = _export(plain, torch.zeros(_BATCH, channels, *_ANY_SIZE), {0: free, 2: free, 3: free})
-            return Traced(program, outputs, True, None)
+            return Traced(program, outputs, None, None)
         except Exception as error:  # torch has many for what a program may not do
             note = (
                 f'{_last_part(network)} is exported for pictures of {shape[0]} x {shape[1]} alone: it cannot be traced '
                 f'for any size ({_first_line(error)})'
             )
     try:
-        program = _export(network, torch.zeros(_BATCH, channels, *shape), {0: free})
-        return Traced(program, outputs, True, shape, note)
+        free_axes = {0: free} if batch is None else {}
+        program = _export(network, torch.zeros(batch or _BATCH, channels, *shape), free_axes)
+        return Traced(program, outputs, batch, shape, note)
     except Exception as error:
         raise ValueError(f'{_last_part(network)} cannot be traced by torch.export: {_first_line(error)}') from error
 
@@ -90,7 +95,7 @@ def output_names(network: Network, shape: tuple[int, int], channels: int = 3) ->
 
 
 def _export(network: Network, x: Tensor, free: dict[int, Any]) -> torch.export.ExportedProgram:
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), sizes_of_one():
         warnings.simplefilter('ignore')
         return torch.export.export(network, (x,), dynamic_shapes=(free,))
 
