@@ -41,7 +41,9 @@ class Difference:
         return f'{self.output:<12}  {self.relative:.1e} of its largest value, pictures {size}'
 
 
-def check_outputs(expected: Model, exported: Model, names: Sequence[str], batches: Sequence[Tensor]) -> list[Difference]:
+def check_outputs(
+    expected: Model, exported: Model, names: Sequence[str], batches: Sequence[Tensor]
+) -> list[Difference]:
     """Compare two models on some batches.
 
     Args:

@@ -49,7 +49,8 @@ def find_format(name: str) -> Format:
         ValueError: there is none of that name.
     """
     if name not in FORMATS:
-        raise ValueError(f'format {name!r} is unknown; it must be one of {", ".join(FORMATS)}{did_you_mean(name, FORMATS)}')
+        known = ', '.join(FORMATS)
+        raise ValueError(f'format {name!r} is unknown; it must be one of {known}{did_you_mean(name, FORMATS)}')
     return FORMATS[name]
 
 

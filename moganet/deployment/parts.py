@@ -39,7 +39,10 @@ _KNOWN = (
         'mmdet.models.detectors.single_stage.SingleStageDetector', 'bbox_head',
         'mmdet.models.dense_heads.base_dense_head.BaseDenseHead',
     ),
-    _Known('mmpose.models.pose_estimators.base.BasePoseEstimator', 'head', 'mmpose.models.heads.base_head.BaseHead', False),
+    _Known(
+        'mmpose.models.pose_estimators.base.BasePoseEstimator', 'head', 'mmpose.models.heads.base_head.BaseHead',
+        inherits_predict=False,
+    ),
 )  # fmt: skip
 
 
@@ -111,7 +114,8 @@ def network_of(model: nn.Module, part: str = 'network') -> tuple[Network, str]:
     head = _simple_head(model)
     if head:
         return Network(model, 'backbone', neck, head), ''
-    note = f'the heads of {kind} take more than maps: what is exported ends with {"its neck" if neck else "its backbone"}'
+    last = 'its neck' if neck else 'its backbone'
+    note = f'the heads of {kind} take more than maps: what is exported ends with {last}'
     return Network(model, 'backbone', neck, kind='maps'), note
 
 
@@ -125,7 +129,8 @@ def _simple_head(model: nn.Module) -> str:
             continue
         if head_class is None or not _takes_maps_alone(head):
             return ''
-        kept = all(type(each).predict is cls.predict for each, cls in ((model, model_class), (head, head_class)))
+        pairs: tuple[tuple[Any, Any], ...] = ((model, model_class), (head, head_class))
+        kept = all(type(each).predict is cls.predict for each, cls in pairs)
         return known.head_name if kept or not known.inherits_predict else ''
     return ''
 

@@ -98,7 +98,7 @@ def check_format(name: str) -> Format:
 
 
 def check_exportable(model: nn.Module, part: str, fused: bool, shape: tuple[int, int] | None = None) -> str:
-    """Refuse a model that cannot be exported, before a minute is spent on tracing it; return a note of what is exported.
+    """Refuse a model that cannot be exported, before a minute is spent on tracing it; return a note for the user.
 
     Raises:
         ValueError: it has no MogaNet, or one that cannot be fused; or it takes no pictures of that shape.
@@ -167,7 +167,7 @@ def _check_out(options: ExportOptions, form: Format) -> Path:
         return Path('work_dirs', stem, f'{stem}{form.suffix}')
     out = Path(options.out).expanduser()
     if out.suffix != form.suffix:
-        raise ValueError(f'--out {options.out}: a file of {form.name} is needed, give a name that ends in {form.suffix}')
+        raise ValueError(f'--out {options.out}: a file of {form.name} has a name that ends in {form.suffix}')
     if out.is_dir():
         raise ValueError(f'--out {options.out} is a folder; give the name of a file in it')
     return out

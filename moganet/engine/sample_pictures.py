@@ -81,9 +81,9 @@ def given_pictures(cfg: Any, scope: str, model: Any, images: Sequence[str], numb
 
 
 def normalised(model: Any, sample: Any) -> Tensor:
-    """Return the picture of a data set's sample as the model's backbone gets it, ``(1, C, H, W)``; of several the first."""
+    """Return the picture of a data set's sample as the model's backbone gets it, ``(1, C, H, W)``."""
     inputs, truth = sample['inputs'], sample.get('data_samples')
-    if isinstance(inputs, (list, tuple)):  # of test-time augmentation
+    if isinstance(inputs, (list, tuple)):  # of test-time augmentation: the first
         inputs, truth = inputs[0], truth and truth[0]
     data = {'inputs': [inputs], 'data_samples': [truth]}
     given: Tensor = model.data_preprocessor(data, False)['inputs']

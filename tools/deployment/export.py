@@ -4,8 +4,8 @@
     python tools/deployment/export.py CONFIG CHECKPOINT --format openvino
     python tools/deployment/export.py CONFIG CHECKPOINT --part backbone --images photo.jpg --out backbone.onnx
 
-Exit code: 0 when the file is there; 1 when the network cannot be exported or differs from torch, and there is no file; 2
-when the command line, the config or the checkpoint is wrong.
+Exit code: 0 when the file is there; 1 when the network cannot be exported or differs from torch, and there is no file;
+2 when the command line, the config or the checkpoint is wrong.
 """
 
 from __future__ import annotations
