@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from ..compat import sizes_of_one
+from .any_size import for_any_size
 from .parts import Network
-from .pooling import without_adaptive_pooling
 from .structure import names_of
 
 # What is traced stands for all sizes. At this one no map of a level down to stride 128 is one pixel high, or as high as
 # it is wide, or of a size that a pyramid pools to: torch would take that for a rule.
 _ANY_SIZE = (288, 416)
+_ANOTHER_SIZE = (320, 480)
 _BATCH = 2
 
 
@@ -55,12 +56,15 @@ def trace(
         ValueError: it takes no pictures of that shape, or torch cannot trace it.
     """
     outputs = output_names(network, shape, channels)
-    plain: Any = without_adaptive_pooling(network)
+    plain: Any = for_any_size(network)
     free = torch.export.Dim.DYNAMIC
     note = ''
     if not fixed:
         try:
             program = _export(plain, torch.zeros(_BATCH, channels, *_ANY_SIZE), {0: free, 2: free, 3: free})
+            # Sizes that became numbers on the way are in its guards, which no other format keeps.
+            with torch.no_grad():
+                program.module()(torch.zeros(_BATCH + 1, channels, *_ANOTHER_SIZE))
             return Traced(program, outputs, None, None)
         except Exception as error:  # torch has many for what a program may not do
             note = (

@@ -152,6 +152,18 @@ class TestRefused:
         assert traced.size == (64, 64) and 'exported for pictures of 64 x 64 alone' in traced.note
 
 
+    def test_a_size_that_became_a_number(self) -> None:
+        """Torch notes it in guards alone, and ONNX would be wrong without a word for all other sizes."""
+        model = nn.Sequential(backbone(out_indices=3), _First(), _Enlarged()).eval()
+        traced = trace(network_of(model)[0], (64, 64))
+        assert traced.size == (64, 64) and 'Guard failed' in traced.note
+
+
+class _Enlarged(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.interpolate(x, [int(side * 2.0) for side in x.shape[2:]])
+
+
 class _First(nn.Module):
     def forward(self, maps: tuple[Tensor, ...]) -> Tensor:
         return maps[0]

@@ -1,4 +1,4 @@
-"""Adaptive average pooling of maps whose size is not known when they are exported."""
+"""Layers in a form that can be exported for maps whose size is not known."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -42,13 +43,37 @@ def _averages(size: int, cells: int, like: Tensor) -> Tensor:
     return inside / inside.sum(1, keepdim=True)
 
 
-def without_adaptive_pooling(network: nn.Module) -> nn.Module:
-    """Return a copy of a network whose adaptive average pools are :class:`AveragingPool2d`; single cells stay."""
-    pools = [module for module in network.modules() if type(module) is nn.AdaptiveAvgPool2d]
-    wide = [pool for pool in pools if pool.output_size not in (1, (1, 1))]
-    if not wide:
+class WholeUpsample(nn.Module):
+    """Enlarge maps by a whole factor, as mmseg's ``Upsample`` does, whose numbers of floats become fixed sizes.
+
+    Args:
+        factor: of height and width.
+        mode, align_corners: see ``F.interpolate``.
+    """
+
+    def __init__(self, factor: int, mode: str, align_corners: bool | None) -> None:
+        super().__init__()
+        self.factor, self.mode, self.align_corners = factor, mode, align_corners
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Enlarge ``(N, C, H, W)``."""
+        size = [side * self.factor for side in x.shape[2:]]
+        return F.interpolate(x, size, None, self.mode, self.align_corners)
+
+
+def for_any_size(network: nn.Module) -> nn.Module:
+    """Return a copy of a network whose layers can be traced for maps of any size, if it has others."""
+    memo: dict[int, Any] = {}
+    for module in network.modules():
+        kind = type(module)
+        if kind is nn.AdaptiveAvgPool2d and module.output_size not in (1, (1, 1)):
+            memo[id(module)] = AveragingPool2d(module.output_size)
+        elif f'{kind.__module__}.{kind.__name__}' == 'mmseg.models.utils.wrappers.Upsample':
+            upsample: Any = module
+            if not upsample.size and float(upsample.scale_factor).is_integer():
+                memo[id(module)] = WholeUpsample(int(upsample.scale_factor), upsample.mode, upsample.align_corners)
+    if not memo:
         return network
     # deepcopy takes what the memo has in the place of a copy.
-    memo: dict[int, Any] = {id(pool): AveragingPool2d(pool.output_size) for pool in wide}
     copied: nn.Module = copy.deepcopy(network, memo)
     return copied.eval()
