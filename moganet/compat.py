@@ -77,6 +77,19 @@ def autocast_dtype(device: str) -> torch.dtype | None:
     return torch.get_autocast_gpu_dtype() if device == 'cuda' and torch.is_autocast_enabled() else None
 
 
+def sizes_of_one() -> contextlib.AbstractContextManager[None]:
+    """Have ``torch.export`` make no rule, within it, of whether a size is one; torch has that for itself alone.
+
+    A program that was traced with larger maps would refuse pictures of which the last map is one pixel high.
+    """
+    from torch.fx.experimental import _config
+
+    if not hasattr(_config, 'backed_size_oblivious'):
+        return contextlib.nullcontext()
+    patch: Any = _config.patch  # type: ignore[attr-defined]  # made when the module is imported
+    return patch(backed_size_oblivious=True)
+
+
 def allow_resume_globals() -> None:
     """Let torch's weights-only reader read what MMEngine writes into a checkpoint beside the weights.
 

@@ -10,6 +10,7 @@ from moganet.compat import torch_version
 _NO_LIST = "a list of what torch's weights-only reader may build (torch 2.6); ours reads instead"
 _NO_DIM = 'torch.export.Dim (torch 2.2), by which a batch of any size is exported'
 _NO_SHARDS = 'torch.distributed.fsdp.fully_shard as --strategy fsdp needs it (torch 2.8), which is refused there'
+_NO_EXPORT = 'torch.export.Dim.DYNAMIC (torch 2.6) and the packages of [export]: exporting is refused there'
 _NO_HALF = 'convolutions in float16 on a processor'
 _NO_TRITON = 'Triton, whose interpreter and compiler need no GPU; the set has none, and its torch takes an older one'
 
@@ -37,6 +38,23 @@ LACKING: dict[str, str] = {
     'tests/engine/test_strategy_option.py::test_model_that_cannot_be_sharded_is_refused': _NO_SHARDS,
     'tests/e2e/test_strategy.py::test_sharded_run_is_tested_in_one_process': _NO_SHARDS,
     'tests/e2e/test_strategy.py::test_killed_run_goes_on_bit_for_bit': _NO_SHARDS,
+    'tests/deployment/test_export.py::test_every_format_takes_other_pictures': _NO_EXPORT,
+    'tests/deployment/test_export.py::test_one_operator_for_gelu_and_plain_convolutions': _NO_EXPORT,
+    'tests/deployment/test_export.py::test_what_differs_is_not_kept': _NO_EXPORT,
+    'tests/deployment/test_export.py::test_a_size_and_a_number_of_its_own': _NO_EXPORT,
+    'tests/deployment/test_export.py::test_a_whole_classifier': _NO_EXPORT,
+    'tests/deployment/test_export.py::TestRefused::test_formats_and_files': _NO_EXPORT,
+    'tests/deployment/test_export.py::TestRefused::test_arguments': _NO_EXPORT,
+    'tests/deployment/test_export.py::TestRefused::test_a_package_that_is_not_there': _NO_EXPORT,
+    'tests/deployment/test_export.py::TestRefused::test_a_shape_that_the_head_cannot_take': _NO_EXPORT,
+    'tests/engine/test_backend.py::test_metrics_are_those_of_torch': _NO_EXPORT,
+    'tests/engine/test_backend.py::test_augmentation_stays_the_toolboxs': _NO_EXPORT,
+    'tests/engine/test_backend.py::test_two_stages_end_before_their_heads': _NO_EXPORT,
+    'tests/deployment/test_export.py::TestRefused::test_a_size_that_became_a_number': _NO_EXPORT,
+    'tests/e2e/test_export.py::test_exported_and_evaluated': _NO_EXPORT,
+    'tests/e2e/test_export.py::test_bad_input': _NO_EXPORT,
+    'tests/e2e/test_export.py::test_without_test_data': _NO_EXPORT,
+    'tests/analysis/test_throughput.py::test_exported_forms': _NO_EXPORT,
     'tests/misc/test_setup_classic.py::TestEntry::test_without_it_the_line_says_what_to_install': (
         'Python 3.10, whose absence it acts out, runs it'
     ),

@@ -22,6 +22,7 @@ DTYPES = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 LAYOUTS = {'nchw': torch.contiguous_format, 'channels_last': torch.channels_last}
 KERNELS = {'triton': '1', 'notriton': '0'}
 _SWITCHES = ('plain', 'fused', 'compile', 'train', 'cp', 'cpffn')
+BACKENDS = ('onnx', 'openvino')
 _TIMM = 'timm/'
 
 
@@ -38,6 +39,7 @@ class Form:
         cp, cpffn: in training, with ``with_cp=True`` or ``'ffn'`` of the backbone.
         layout: memory format of the pictures and weights, one of :data:`LAYOUTS`.
         dtype: one of :data:`DTYPES`; in training by autocast.
+        backend: exported and run there, one of :data:`BACKENDS`; empty for torch.
         dense: the maps of the four stages, in place of the classifier's logits.
         kernels: one of :data:`KERNELS`, whether our kernels for GPUs are taken; where it is empty, as they are chosen.
     """
@@ -51,6 +53,7 @@ class Form:
     cpffn: bool = False
     layout: str = 'nchw'
     dtype: str = 'fp32'
+    backend: str = ''
     dense: bool = False
     kernels: str = ''
 
@@ -58,6 +61,7 @@ class Form:
     def name(self) -> str:
         """The form in words that :func:`parse_form` reads."""
         words = [self.model, *(word for word in _SWITCHES if getattr(self, word))]
+        words += [self.backend] if self.backend else []
         words += [self.layout] if self.layout != 'nchw' else []
         words += [self.dtype] if self.dtype != 'fp32' else []
         words += [self.kernels] if self.kernels else []
@@ -82,6 +86,8 @@ def parse_form(text: str, base: Form) -> Form:
         if word in _SWITCHES:
             changes: dict[str, Any] = {word: True}
             form = replace(form, **changes)
+        elif word in BACKENDS:
+            form = replace(form, backend=word)
         elif word in LAYOUTS:
             form = replace(form, layout=word)
         elif word in DTYPES:
@@ -89,7 +95,7 @@ def parse_form(text: str, base: Form) -> Form:
         elif word in KERNELS:
             form = replace(form, kernels=word)
         else:
-            allowed = ', '.join((*_SWITCHES, *LAYOUTS, *DTYPES, *KERNELS))
+            allowed = ', '.join((*_SWITCHES, *BACKENDS, *LAYOUTS, *DTYPES, *KERNELS))
             raise ValueError(f'{text}: {word!r} is unknown; it must be one of {allowed}')
     _check(form, text)
     return form
@@ -99,6 +105,8 @@ def _check(form: Form, text: str) -> None:
     for one, other in (('plain', 'fused'), ('train', 'fused'), ('cp', 'cpffn')):
         if getattr(form, one) and getattr(form, other):
             raise ValueError(f'{text}: {one} and {other} exclude each other')
+    if form.backend:
+        _check_backend(form, text)
     if (form.cp or form.cpffn) and not form.train:
         raise ValueError(f'{text}: cp and cpffn are ways of training; add train')
     ours = (form.plain, form.fused, form.dense, form.kernels, form.cp, form.cpffn)
@@ -108,11 +116,22 @@ def _check(form: Form, text: str) -> None:
         raise ValueError(f'{text}: triton goes with channels_last, and neither with plain nor with compile')
 
 
+def _check_backend(form: Form, text: str) -> None:
+    chosen = form.backend
+    for other in ('compile', 'train'):
+        if getattr(form, other):
+            raise ValueError(f'{text}: {chosen} and {other} exclude each other')
+    if form.layout != 'nchw' or form.model.startswith(_TIMM):
+        raise ValueError(f'{text}: {chosen} is for MogaNet, and takes its pictures as nchw')
+    if form.dtype != 'fp32' and (chosen, form.dtype) != ('openvino', 'bf16'):
+        raise ValueError(f'{text}: {chosen} has no {form.dtype} here; fp32 is left, and with openvino bf16')
+
+
 def build_form(form: Form, device: torch.device) -> nn.Module:
     """Build a model with random weights in its form, compiled apart.
 
     Raises:
-        ImportError: timm is missing.
+        ImportError: timm, or what a backend needs, is missing.
         ValueError: timm has no such model; the processor has no fast arithmetic of this precision; it is no GPU, for
             which the kernels are.
     """
@@ -129,6 +148,8 @@ def build_form(form: Form, device: torch.device) -> nn.Module:
         model = plain(model)
     if form.fused:
         model = fuse(model)
+    if form.backend:  # which computes in the precision that it is told
+        return model
     half = DTYPES[form.dtype] if not form.train else torch.float32
     # The memory format has a place among the arguments of to() that its annotations do not have.
     return model.to(device, half).to(memory_format=LAYOUTS[form.layout])  # type: ignore[call-overload]

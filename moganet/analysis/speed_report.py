@@ -70,7 +70,7 @@ def table(
                     f'{one.low * 1e3:.1f} to {one.high * 1e3:.1f}',
                     f'{one.rate:.1f}',
                     f'{group[0].seconds / one.seconds:.2f}',
-                    f'{one.peak / 1e6:.0f}',
+                    f'{one.peak / 1e6:.0f}' if one.peak else '-',
                     f'{share:.0%}',
                 )
             )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -15,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..deployment import FORMATS, export_model, load_exported
+from ..deployment.formats import need
 from ..models.layers.gpu_choice import VARIABLE
 from .forms import DTYPES, KERNELS, LAYOUTS, Form, build_form
 from .memory import peak_bytes
@@ -33,7 +37,8 @@ class Throughput:
         seconds: median of one pass or step.
         low, high: quartiles of the same.
         samples: how many were timed.
-        peak: bytes of tensors alive at one time, weights included; on a GPU what the allocator saw.
+        peak: bytes of tensors alive at one time, weights included; on a GPU what the allocator saw. Zero for what runs
+            outside torch, where it is not known.
         flops: floating-point operations of the convolutions and matrix products as the plain form does them.
     """
 
@@ -112,11 +117,14 @@ class _Work:
     run: Callable[[], Any]
     model: nn.Module
     x: Tensor
+    exported: bool = False
 
 
 def _work(form: Form, batch: int, size: int, device: torch.device) -> _Work:
     model = build_form(form, device)
     x = torch.randn(batch, 3, size, size, device=device).to(memory_format=LAYOUTS[form.layout])
+    if form.backend:
+        return _exported(form, model, x)
     call: Callable[[Tensor], Any] = torch.compile(model) if form.compile else model
     kernels = 'notriton' if form.plain else form.kernels  # the authors had none
     if kernels:
@@ -140,6 +148,24 @@ def _with_kernels(call: Callable[[Tensor], Any], wanted: str) -> Callable[[Tenso
             return call(x)
 
     return run
+
+
+def _exported(form: Form, model: nn.Module, x: Tensor) -> _Work:
+    """Run a model in another runtime, exported for these pictures and checked with them.
+
+    Raises:
+        ValueError: not on a processor; or the model cannot be exported.
+        ImportError: what the runtime needs is missing.
+    """
+    if x.device.type != 'cpu':
+        raise ValueError(f'{form.name}: exported models run on a processor here; give --device cpu')
+    kind = FORMATS[form.backend]
+    need((*kind.writes, *kind.reads), f'the form {form.name}')
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, f'model{kind.suffix}')
+        export_model(model, kind, path, [x[:1]], fused=form.fused, shape=(x.shape[2], x.shape[3]), batch=len(x))
+        exported = load_exported(path, torch.get_num_threads(), form.dtype)
+    return _Work(lambda: exported(x), model, x, exported=True)
 
 
 def _training(model: nn.Module, call: Callable[[Tensor], Any], x: Tensor, dtype: torch.dtype) -> Callable[[], None]:
@@ -175,6 +201,8 @@ def _timed(run: Callable[[], Any], device: torch.device) -> float:
 
 
 def _peak(work: _Work, device: torch.device) -> int:
+    if work.exported:
+        return 0
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)
         work.run()

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from mmengine.config import DictAction
 
+from ..deployment import FORMATS
 from ..environment import is_main_process
 from .failures import give_way, is_lost_peer, leave_to_others, local_rank, name_of_process, what_was_lost
 from .faults import RunFault
@@ -144,6 +145,8 @@ def test_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add('--tta', action='store_true', help="test-time augmentation: the config's own, or a horizontal flip")
     add('--fused', action='store_true', help='evaluate the fused form of the backbone: the same function, faster')
+    backend_help = 'export the fused form, hold it to torch, and evaluate it in that runtime: docs/export.md'
+    add('--backend', choices=[*FORMATS], help=backend_help)
     add('--show-dir', metavar='DIR', help='write pictures of predictions beside the truth, up to 50 over the test set')
     add('--out', metavar='FILE.pkl', help='write the predictions to a pickle')
     return parser

@@ -23,6 +23,7 @@ from ..models.fused import fuse
 from .config_file import read_checked
 from .data_check import check_data
 from .drawing import check_visualizer
+from .exporting import check_exportable, check_format
 from .faults import Circumstances, told_as_faults
 from .fill import fill, fill_pretrained
 from .model_build import build_checked
@@ -77,6 +78,7 @@ class TestOptions(RunOptions):
     checkpoint: str = ''
     tta: bool = False
     fused: bool = False
+    backend: str | None = None
     show_dir: str | None = None
     out: str | None = None
 
@@ -175,6 +177,8 @@ def prepare_testing(options: TestOptions) -> Plan:
     """
     if options.out and not options.out.endswith(('.pkl', '.pickle')):
         raise ValueError(f'--out {options.out}: predictions are written as a pickle; give a name that ends in .pkl')
+    if options.fused and options.backend:
+        raise ValueError(f'--fused --backend {options.backend}: what is exported is the fused form; leave --fused out')
     cfg, scope, notes = _common(options, ('model', 'test_dataloader', 'test_cfg', 'test_evaluator'), 'testing')
     unsharded(cfg)
     check_data(cfg, ('test',))
@@ -185,6 +189,8 @@ def prepare_testing(options: TestOptions) -> Plan:
     notes.append(str(report))
     if options.fused:
         _fuse(cfg, model)
+    if options.backend:
+        notes.append(_serve_by(options.backend, cfg, model))
     if options.tta:
         notes.append(apply_tta(cfg, scope))
     folders = [(cfg.work_dir, '--work-dir')]
@@ -343,6 +349,17 @@ def _fuse(cfg: Any, model: nn.Module) -> None:
     except ValueError as error:
         raise ValueError(f'--fused: {error}') from error
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), {'type': 'FuseHook'}]
+
+
+def _serve_by(backend: str, cfg: Any, model: nn.Module) -> str:
+    """Have a test run the model in another runtime; return what to tell of it."""
+    try:
+        check_format(backend)
+        note = check_exportable(model.eval(), 'network', fused=True)
+    except ValueError as error:
+        raise ValueError(f'--backend {backend}: {error}') from error
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), {'type': 'BackendHook', 'format': backend}]
+    return f'--backend {backend}: the fused form is exported, held to torch, and evaluated{f"; {note}" if note else ""}'
 
 
 def _dump_predictions(cfg: Any, out: str, scope: str) -> None:

@@ -15,6 +15,7 @@ from moganet import MogaNet
 from moganet.analysis import throughput
 from moganet.analysis.forms import Form, build_form, parse_form, plain
 from moganet.analysis.throughput import measure
+from moganet.deployment import load_exported
 from moganet.models.fused import FusedMogaNet
 from moganet.models.layers.depthwise import DepthwiseConv2d
 
@@ -44,6 +45,8 @@ def test_the_plain_form_is_the_same_function_step_by_step() -> None:
         ('tiny', Form('tiny', dtype='bf16')),
         ('xtiny+fused+channels_last+fp32', Form('xtiny', fused=True, layout='channels_last')),
         ('timm/convnext_tiny+train', Form('timm/convnext_tiny', train=True, dtype='bf16')),
+        ('tiny+fused+openvino', Form('tiny', fused=True, backend='openvino', dtype='bf16')),
+        ('tiny+onnx+fp32', Form('tiny', backend='onnx')),
         ('small+plain+compile+nchw', Form('small', plain=True, compile=True, dtype='bf16')),
         ('tiny+channels_last+triton', Form('tiny', layout='channels_last', dtype='bf16', kernels='triton')),
         ('tiny+fused+notriton', Form('tiny', fused=True, dtype='bf16', kernels='notriton')),
@@ -60,6 +63,9 @@ def test_forms(text: str, form: Form) -> None:
         ('huge', "'huge' is no model; give one of xtiny, tiny"),
         ('tiny+fast', "'fast' is unknown; it must be one of plain, fused"),
         ('tiny+plain+fused', 'plain and fused exclude each other'),
+        ('tiny+onnx+bf16', 'onnx has no bf16 here; fp32 is left, and with openvino bf16'),
+        ('tiny+openvino+train', 'openvino and train exclude each other'),
+        ('tiny+openvino+channels_last', 'takes its pictures as nchw'),
         ('tiny+train+fused', 'train and fused exclude each other'),
         ('timm/convnext_tiny+fused', 'are for MogaNet alone'),
         ('timm/convnext_tiny+notriton', 'are for MogaNet alone'),
@@ -170,3 +176,22 @@ def test_the_tool_writes_a_table_data_and_a_picture(
     assert data['measured'][2]['images_per_second'] == 2 / data['measured'][2]['seconds']
     assert data['limits']['fp32']['flops'] > 0 < data['limits']['fp32']['bandwidth'] and 'torch' in data['machine']
     assert (tmp_path / 'speed.png').read_bytes()[1:4] == b'PNG'
+
+
+def test_exported_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = filled()
+    monkeypatch.setattr(throughput, 'build_form', lambda form, device: model)
+    opened = []
+
+    def load(path: Path, *given: Any) -> Any:
+        opened.append((path.suffix, *given))
+        return load_exported(path, *given)
+
+    monkeypatch.setattr(throughput, 'load_exported', load)
+    form = Form('xtiny', fused=True, backend='openvino')
+    work = throughput._work(form, 2, 32, CPU)
+    for ours, theirs in zip(work.run(), model(work.x)):
+        assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+    assert opened == [('.xml', 1, 'fp32')] and throughput._peak(work, CPU) == 0
+    with pytest.raises(ValueError, match='give --device cpu'):
+        throughput._exported(form, model, torch.empty(1, 3, 32, 32, device='meta'))

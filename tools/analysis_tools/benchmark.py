@@ -4,12 +4,14 @@
     python tools/analysis_tools/benchmark.py tiny+plain tiny tiny+fused
     python tools/analysis_tools/benchmark.py small+fused timm/convnext_tiny+channels_last --batch 1 8
     python tools/analysis_tools/benchmark.py tiny+plain tiny tiny+cp --train --batch 8 --json speed.json
+    python tools/analysis_tools/benchmark.py tiny+plain tiny+fused+openvino tiny+fused+openvino+bf16
     python tools/analysis_tools/benchmark.py tiny+notriton tiny tiny+triton --layout channels_last --dtype bf16
 
 A form is a model and words joined by +: plain (the authors' computation), fused, compile, train, cp or cpffn (training
-with the backbone's with_cp=True or 'ffn'), nchw or channels_last, fp32, bf16 or fp16; on a GPU also triton or notriton,
-all kernels of our own or none, in place of those that a trial finds faster. The weights are random. Forms take turns;
-medians and quartiles are told, and ratios to the first form. Let nothing else run beside it.
+with the backbone's with_cp=True or 'ffn'), onnx or openvino (exported for pictures of this number and size, and run
+there: docs/export.md), nchw or channels_last, fp32, bf16 or fp16; on a GPU also triton or notriton, all kernels of our
+own or none, in place of those that a trial finds faster. The weights are random. Forms take turns; medians and
+quartiles are told, and ratios to the first form. Let nothing else run beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 try:
-    from moganet.analysis.forms import DTYPES, LAYOUTS, Form, parse_form
+    from moganet.analysis.forms import BACKENDS, DTYPES, LAYOUTS, Form, parse_form
     from moganet.analysis.speed_report import as_data, draw, machine, table
     from moganet.analysis.throughput import measure, measure_limits
     from moganet.engine.cli import run_tool
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def prepare() -> Callable[[], None]:
         base = Form(
             '', fused=options.fused, compile=options.compile, train=options.train,
-            layout=options.layout, dtype=options.dtype, dense=options.dense,
+            layout=options.layout, dtype=options.dtype, backend=options.backend, dense=options.dense,
         )  # fmt: skip
         forms = [parse_form(text, base) for text in options.form]
         device, about = machine(options.device)
@@ -73,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     add('--size', type=int, nargs='+', default=[224], metavar='PX', help='side of the pictures; default: 224')
     add('--layout', choices=[*LAYOUTS], default='nchw', help='of all forms that do not say it; default: nchw')
     add('--dtype', choices=[*DTYPES], default='fp32', help='of all forms that do not say it; default: fp32')
+    add('--backend', choices=[*BACKENDS], default='', help='all forms: exported, and run there')
     for word, told in (('fused', 'rewritten for evaluation'), ('compile', 'by torch.compile'), ('train', 'a step')):
         add(f'--{word}', action='store_true', help=f'all forms: {told}')
     add('--dense', action='store_true', help='the maps of the four stages, in place of logits')

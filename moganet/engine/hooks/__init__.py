@@ -1,5 +1,6 @@
 """Hooks that the toolboxes lack, in MMEngine's root registry."""
 
+from .backend import BackendHook
 from .buffers import BroadcastBuffersHook
 from .checkpoint import SafeCheckpointHook
 from .compile import CompileHook
@@ -9,6 +10,7 @@ from .pictures import PictureHook
 from .stop_signal import Stopped, StopSignalHook
 
 __all__ = [
+    'BackendHook',
     'BroadcastBuffersHook',
     'CompileHook',
     'FiniteLossHook',

@@ -49,7 +49,14 @@ class FusedBlock(nn.Module):
 
 
 class FusedAggregation(nn.Module):
-    """``x + layer_scale_1 * attn(norm1(x))``; arguments and attributes as those of :class:`FusedBlock`."""
+    """``x + layer_scale_1 * attn(norm1(x))``; arguments and attributes as those of :class:`FusedBlock`.
+
+    Attributes:
+        mean_as_map: have the mean's product as a convolution of a map of one pixel. Exported graphs are better off:
+            OpenVINO takes several times as long for so small a product of matrices.
+    """
+
+    mean_as_map = False
 
     def __init__(self, block: MogaBlock, meant: Affine) -> None:
         super().__init__()
@@ -81,7 +88,10 @@ class FusedAggregation(nn.Module):
         return conv_add(gated_product(gate, value, self.gate_act_twice), self.proj_2, kept)
 
     def _decompose(self, x: Tensor) -> Tensor:
-        of_mean = F.linear(x.mean((2, 3)), self.of_mean)[:, :, None, None]
+        if self.mean_as_map:
+            of_mean = F.conv2d(x.mean((2, 3), keepdim=True), self.of_mean[:, :, None, None])
+        else:
+            of_mean = F.linear(x.mean((2, 3)), self.of_mean)[:, :, None, None]
         y = conv(x, self.proj_1)
         return F.silu(y.add_(of_mean), inplace=True) if has_post_operations(x) else F.silu(y + of_mean)
 
