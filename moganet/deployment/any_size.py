@@ -65,13 +65,13 @@ def for_any_size(network: nn.Module) -> nn.Module:
     """Return a copy of a network whose layers can be traced for maps of any size, if it has others."""
     memo: dict[int, Any] = {}
     for module in network.modules():
-        kind = type(module)
-        if kind is nn.AdaptiveAvgPool2d and module.output_size not in (1, (1, 1)):
-            memo[id(module)] = AveragingPool2d(module.output_size)
+        layer: Any = module
+        kind = type(layer)
+        if kind is nn.AdaptiveAvgPool2d and layer.output_size not in (1, (1, 1)):
+            memo[id(layer)] = AveragingPool2d(layer.output_size)
         elif f'{kind.__module__}.{kind.__name__}' == 'mmseg.models.utils.wrappers.Upsample':
-            upsample: Any = module
-            if not upsample.size and float(upsample.scale_factor).is_integer():
-                memo[id(module)] = WholeUpsample(int(upsample.scale_factor), upsample.mode, upsample.align_corners)
+            if not layer.size and float(layer.scale_factor).is_integer():
+                memo[id(layer)] = WholeUpsample(int(layer.scale_factor), layer.mode, layer.align_corners)
     if not memo:
         return network
     # deepcopy takes what the memo has in the place of a copy.
