@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+_UPSAMPLE = 'mmseg.models.utils.wrappers.Upsample'
+
 
 class AveragingPool2d(nn.Module):
     """What ``nn.AdaptiveAvgPool2d`` does, as two products of matrices that are made from the map's size.
@@ -65,15 +67,18 @@ def for_any_size(network: nn.Module) -> nn.Module:
     """Return a copy of a network whose layers can be traced for maps of any size, if it has others."""
     memo: dict[int, Any] = {}
     for module in network.modules():
-        kind = type(module)
-        if kind is nn.AdaptiveAvgPool2d and module.output_size not in (1, (1, 1)):
-            memo[id(module)] = AveragingPool2d(module.output_size)
-        elif f'{kind.__module__}.{kind.__name__}' == 'mmseg.models.utils.wrappers.Upsample':
-            upsample: Any = module
-            if not upsample.size and float(upsample.scale_factor).is_integer():
-                memo[id(module)] = WholeUpsample(int(upsample.scale_factor), upsample.mode, upsample.align_corners)
+        layer: Any = module
+        kind = type(layer)
+        if kind is nn.AdaptiveAvgPool2d and layer.output_size not in (1, (1, 1)):
+            memo[id(layer)] = AveragingPool2d(layer.output_size)
+        elif f'{kind.__module__}.{kind.__name__}' == _UPSAMPLE and _enlarges_by_a_whole_number(layer):
+            memo[id(layer)] = WholeUpsample(int(layer.scale_factor), layer.mode, layer.align_corners)
     if not memo:
         return network
     # deepcopy takes what the memo has in the place of a copy.
     copied: nn.Module = copy.deepcopy(network, memo)
     return copied.eval()
+
+
+def _enlarges_by_a_whole_number(layer: Any) -> bool:
+    return not layer.size and float(layer.scale_factor).is_integer()

@@ -68,10 +68,10 @@ def prepare_export(options: ExportOptions) -> tuple[list[str], Callable[[], Expo
     model = build_checked(cfg, scope)
     _, report = fill(model, options.checkpoint)
     check_exportable(model.eval(), options.part, options.fused, options.shape)
-    ensure_writable(out.parent, '--out, in', sum(parameter.numel() for parameter in model.parameters()) * 8)
     pictures = (
         given_pictures(cfg, scope, model, options.images) if options.images else test_pictures(cfg, scope, model)
     )
+    ensure_writable(out.parent, '--out, in', sum(parameter.numel() for parameter in model.parameters()) * 8)
 
     def work() -> Exported:
         with exporting():

@@ -36,7 +36,7 @@ def checkpoint(workplace: Path) -> str:
     return 'model.pth'
 
 
-def test_exported_and_evaluated(checkpoint: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exported(checkpoint: str, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     picture = next(Path('data/tiny/imagenet/val').rglob('*.png'), None) or next(
         Path('data/tiny/imagenet/val').rglob('*.*')
     )
