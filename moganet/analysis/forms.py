@@ -128,7 +128,7 @@ def _check_backend(form: Form, text: str) -> None:
 
 
 def build_form(form: Form, device: torch.device) -> nn.Module:
-    """Build a model with random weights in its form, compiled apart.
+    """Build a model with random weights in its form; it is compiled, or exported for a backend, elsewhere.
 
     Raises:
         ImportError: timm, or what a backend needs, is missing.
@@ -146,10 +146,10 @@ def build_form(form: Form, device: torch.device) -> nn.Module:
                 module.with_cp = True if form.cp else 'ffn'
     if form.plain:
         model = plain(model)
+    if form.backend:  # whose export fuses, and which computes in the precision that it is told
+        return model
     if form.fused:
         model = fuse(model)
-    if form.backend:  # which computes in the precision that it is told
-        return model
     half = DTYPES[form.dtype] if not form.train else torch.float32
     # The memory format has a place among the arguments of to() that its annotations do not have.
     return model.to(device, half).to(memory_format=LAYOUTS[form.layout])  # type: ignore[call-overload]

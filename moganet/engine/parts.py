@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 
 def _is_cut(tensor: Any) -> bool:
-    # Torch before 2.5 has no such module, and where nobody has imported it there is no such tensor.
+    # Torch before 2.5 has it under another name, and where nobody has imported it there is no such tensor.
     module = sys.modules.get('torch.distributed.tensor')
-    return module is not None and isinstance(tensor, module.DTensor)
+    kind = getattr(module, 'DTensor', None)
+    return kind is not None and isinstance(tensor, kind)
 
 
 def is_sharded(model: nn.Module) -> bool:

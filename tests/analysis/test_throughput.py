@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from moganet import MogaNet
-from moganet.analysis import throughput
+from moganet.analysis import forms, throughput
 from moganet.analysis.forms import Form, build_form, parse_form, plain
 from moganet.analysis.throughput import measure
 from moganet.deployment import load_exported
@@ -119,8 +119,8 @@ def test_forms_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(throughput, '_timed', timed)
     monkeypatch.setattr(throughput, 'build_form', lambda form, device: forward(form))
-    forms = [Form('xtiny', dense=True, plain=True), Form('xtiny', dense=True, fused=True)]
-    first, second = measure(forms, batch=2, size=32, device=CPU, rounds=3, seconds=2.0)
+    given = [Form('xtiny', dense=True, plain=True), Form('xtiny', dense=True, fused=True)]
+    first, second = measure(given, batch=2, size=32, device=CPU, rounds=3, seconds=2.0)
     assert (first.seconds, second.seconds, first.rate, second.rate) == (1.0, 2.0, 2.0, 1.0)
     assert (first.samples, second.samples) == (6, 3)  # two passes a turn, and one
     timed_turns = turns[-3 * 5 - 1 : -1]  # each turn begins with a pass that does not count; the last counts operations
@@ -180,7 +180,7 @@ def test_the_tool_writes_a_table_data_and_a_picture(
 
 def test_exported_forms(monkeypatch: pytest.MonkeyPatch) -> None:
     model = filled()
-    monkeypatch.setattr(throughput, 'build_form', lambda form, device: model)
+    monkeypatch.setattr(forms, '_model', lambda form: model)
     opened = []
 
     def load(path: Path, *given: Any) -> Any:
@@ -188,10 +188,12 @@ def test_exported_forms(monkeypatch: pytest.MonkeyPatch) -> None:
         return load_exported(path, *given)
 
     monkeypatch.setattr(throughput, 'load_exported', load)
-    form = Form('xtiny', fused=True, backend='openvino')
-    work = throughput._work(form, 2, 32, CPU)
-    for ours, theirs in zip(work.run(), model(work.x)):
-        assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
-    assert opened == [('.xml', 1, 'fp32')] and throughput._peak(work, CPU) == 0
+    for dtype, bound in (('fp32', 1e-4), ('bf16', 0.1)):
+        form = Form('xtiny', fused=True, backend='openvino', dtype=dtype)
+        work = throughput._work(form, 2, 32, CPU)
+        for ours, theirs in zip(work.run(), model(work.x)):
+            assert (ours - theirs).abs().max() < bound * theirs.abs().max()
+        assert throughput._peak(work, CPU) == 0
+    assert opened == [('.xml', 1, 'fp32'), ('.xml', 1, 'bf16')]
     with pytest.raises(ValueError, match='give --device cpu'):
         throughput._exported(form, model, torch.empty(1, 3, 32, 32, device='meta'))
