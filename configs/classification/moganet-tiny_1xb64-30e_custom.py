@@ -1,7 +1,7 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # No result was published, and none is claimed.
-# Size: 4.94 M parameters, 1.1 G multiply-adds at 224x224. GPUs: 1, batch 64 each, memory 7.4 GB of tensors by
-#   get_memory.py (7.4 GB with model.backbone.with_cp=False, 1.8 GB with True).
+# Size: 4.94 M parameters, 1.1 G multiply-adds at 224x224. GPUs: 1, batch 64 each, memory 5.0 GB of tensors by
+#   get_memory.py (5.0 GB with model.backbone.with_cp=False, 1.7 GB with True).
 # Recipe: docs/custom_data.md (MMPreTrain).
 # Note: ours: fine-tuning on data of your own, see docs/custom_data.md; the rate is the benchmark's by the linear
 #   rule.

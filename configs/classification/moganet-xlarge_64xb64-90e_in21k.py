@@ -1,7 +1,7 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # No result was published, and none is claimed.
-# Size: 201.02 M parameters, 34.57 G multiply-adds at 224x224. GPUs: 64, batch 64 each, memory 62.5 GB of tensors by
-#   get_memory.py (62.5 GB with model.backbone.with_cp=False, 8.5 GB with True).
+# Size: 201.02 M parameters, 34.57 G multiply-adds at 224x224. GPUs: 64, batch 64 each, memory 42.1 GB of tensors by
+#   get_memory.py (42.1 GB with model.backbone.with_cp=False, 8.2 GB with True).
 # Recipe: https://arxiv.org/abs/2201.03545 (appendix A, pretraining).
 # Note: ours: the authors report 87.8 for XL pretrained on ImageNet-21K and fine-tuned at 384 px, and published
 #   neither recipe nor weights; this is ConvNeXt's protocol with its XL's drop path, and MogaNet's own layer scales.

@@ -1,7 +1,7 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # No result was published, and none is claimed.
-# Size: 180.99 M parameters, 101.55 G multiply-adds at 384x384. GPUs: 32, batch 16 each, memory 46.4 GB of tensors by
-#   get_memory.py (46.4 GB with model.backbone.with_cp=False, 6.8 GB with True).
+# Size: 180.99 M parameters, 101.55 G multiply-adds at 384x384. GPUs: 32, batch 16 each, memory 31.4 GB of tensors by
+#   get_memory.py (31.4 GB with model.backbone.with_cp=False, 6.5 GB with True).
 # Recipe: https://arxiv.org/abs/2201.03545 (appendix A, fine-tuning).
 # Note: ours: goes on from what moganet-xlarge_64xb64-90e_in21k leaves in work_dirs; ConvNeXt's protocol with its XL's
 #   drop path and no average of the weights.

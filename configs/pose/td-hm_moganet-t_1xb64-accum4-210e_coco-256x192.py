@@ -1,7 +1,7 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # No result was published, and none is claimed.
-# Size: 8.09 M parameters, 2.15 G multiply-adds at 256x192. GPUs: 1, batch 64 each, memory 8.2 GB of tensors by
-#   get_memory.py (8.2 GB with model.backbone.with_cp=False, 1.8 GB with True).
+# Size: 8.09 M parameters, 2.15 G multiply-adds at 256x192. GPUs: 1, batch 64 each, memory 5.8 GB of tensors by
+#   get_memory.py (5.8 GB with model.backbone.with_cp=False, 1.7 GB with True).
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/pose_estimation/configs/body/2d_kpt_sview_rgb_img/topdown_heatmap/coco/moganet_t_coco_256x192.py
 #   (mmpose 0.29).

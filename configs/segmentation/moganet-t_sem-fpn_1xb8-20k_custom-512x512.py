@@ -1,7 +1,7 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # No result was published, and none is claimed.
-# Size: 9.05 M parameters, 106.58 G multiply-adds at 2048x512. GPUs: 1, batch 8 each, memory 5.7 GB of tensors by
-#   get_memory.py (5.7 GB with model.backbone.with_cp=False, 1.3 GB with True).
+# Size: 9.05 M parameters, 106.58 G multiply-adds at 2048x512. GPUs: 1, batch 8 each, memory 4.1 GB of tensors by
+#   get_memory.py (4.1 GB with model.backbone.with_cp=False, 1.3 GB with True).
 # Recipe: docs/custom_data.md (MMSegmentation).
 # Note: ours: fine-tuning on data of your own, see docs/custom_data.md; the rate is the benchmark's by the linear
 #   rule.

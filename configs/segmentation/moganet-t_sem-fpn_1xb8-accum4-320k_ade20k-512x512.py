@@ -1,7 +1,7 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # No result was published, and none is claimed.
-# Size: 9.07 M parameters, 107.83 G multiply-adds at 2048x512. GPUs: 1, batch 8 each, memory 9.4 GB of tensors by
-#   get_memory.py (9.4 GB with model.backbone.with_cp=False, 5.0 GB with True).
+# Size: 9.07 M parameters, 107.83 G multiply-adds at 2048x512. GPUs: 1, batch 8 each, memory 7.8 GB of tensors by
+#   get_memory.py (7.8 GB with model.backbone.with_cp=False, 5.0 GB with True).
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/segmentation/configs/sem_fpn/moganet/fpn_moganet_tiny_80k_ade20k.py
 #   (mmseg 0.29.1).

@@ -1,7 +1,7 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # No result was published, and none is claimed.
-# Size: 33.13 M parameters, 862.38 G multiply-adds at 2048x512. GPUs: 1, batch 8 each, memory 14.1 GB of tensors by
-#   get_memory.py (14.1 GB with model.backbone.with_cp=False, 9.6 GB with True).
+# Size: 33.13 M parameters, 862.38 G multiply-adds at 2048x512. GPUs: 1, batch 8 each, memory 12.5 GB of tensors by
+#   get_memory.py (12.5 GB with model.backbone.with_cp=False, 9.6 GB with True).
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/segmentation/configs/upernet/moganet/upernet_moganet_tiny_512x512_160k_ade20k.py
 #   (mmseg 0.29.1).
