@@ -1,7 +1,7 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # No result was published, and none is claimed.
-# Size: 49.73 M parameters, 166.02 G multiply-adds at 1280x800. GPUs: 1, batch 2 each, memory 6.7 GB of tensors by
-#   get_memory.py (6.7 GB with model.backbone.with_cp=False, 2.2 GB with True).
+# Size: 49.73 M parameters, 166.02 G multiply-adds at 1280x800. GPUs: 1, batch 2 each, memory 5.1 GB of tensors by
+#   get_memory.py (5.1 GB with model.backbone.with_cp=False, 2.2 GB with True).
 # Recipe: docs/custom_data.md (MMDetection).
 # Note: ours: fine-tuning on data of your own, see docs/custom_data.md; the rate is the benchmark's by the linear
 #   rule.

@@ -1,12 +1,12 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # No result was published, and none is claimed.
 # Size: 44.99 M parameters, 271.62 G multiply-adds at 1280x800. GPUs: 1, batch 2 each, memory 3.3 GB of tensors by
-#   get_memory.py (12.4 GB with model.backbone.with_cp=False, 3.3 GB with True).
+#   get_memory.py (9.4 GB with model.backbone.with_cp=False, 3.3 GB with True).
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/mask_rcnn_moganet_small_fpn_1x_coco.py
 #   (mmdet 2.26).
-# Note: ours: mask-rcnn_moganet-s_fpn_1x_coco on one GPU: eight batches for each step of the optimizer; the 12.4 GB
-#   follow from 6.6 GB at one picture, as what grows with the batch doubles.
+# Note: ours: mask-rcnn_moganet-s_fpn_1x_coco on one GPU: eight batches for each step of the optimizer; the 9.4 GB
+#   follow from 5.1 GB at one picture, as what grows with the batch doubles.
 
 _base_ = './mask-rcnn_moganet-s_fpn_1x_coco.py'
 

@@ -1,7 +1,7 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # No result was published, and none is claimed.
-# Size: 24.97 M parameters, 191.69 G multiply-adds at 1280x800. GPUs: 1, batch 2 each, memory 7.1 GB of tensors by
-#   get_memory.py (7.1 GB with model.backbone.with_cp=False, 2.6 GB with True).
+# Size: 24.97 M parameters, 191.69 G multiply-adds at 1280x800. GPUs: 1, batch 2 each, memory 5.5 GB of tensors by
+#   get_memory.py (5.5 GB with model.backbone.with_cp=False, 2.6 GB with True).
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/mask_rcnn_moganet_tiny_fpn_1x_coco.py
 #   (mmdet 2.26).

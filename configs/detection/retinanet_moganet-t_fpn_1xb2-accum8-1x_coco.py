@@ -1,7 +1,7 @@
 # Generated from metafile.yml by tools/misc/generate_docs.py; change it there.
 # No result was published, and none is claimed.
-# Size: 14.47 M parameters, 173.46 G multiply-adds at 1280x800. GPUs: 1, batch 2 each, memory 6.9 GB of tensors by
-#   get_memory.py (6.9 GB with model.backbone.with_cp=False, 2.4 GB with True).
+# Size: 14.47 M parameters, 173.46 G multiply-adds at 1280x800. GPUs: 1, batch 2 each, memory 5.3 GB of tensors by
+#   get_memory.py (5.3 GB with model.backbone.with_cp=False, 2.4 GB with True).
 # Recipe:
 #   https://github.com/Westlake-AI/MogaNet/blob/main/detection/configs/moganet/retinanet_moganet_tiny_fpn_1x_coco.py
 #   (mmdet 2.26).
