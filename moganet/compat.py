@@ -8,7 +8,6 @@ the one run that it starts.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import datetime
 import io
 import logging
@@ -133,26 +132,6 @@ _is_compiling = getattr(torch.compiler, 'is_compiling', None) or torch._utils.is
 def on_cpu() -> bool:
     """Whether a run here computes on the CPU, as MMEngine will decide it."""
     return str(get_device()) == 'cpu'
-
-
-# From malloc.h.
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 2**30
-
-
-def keep_freed_memory() -> bool:
-    """Have this process keep the memory of tensors that are gone, for those that follow; return whether it does.
-
-    glibc gives large blocks back to the system, which fills every page with zeros before it hands it out again: of each
-    map of each layer, that is. A user's own settings for malloc, or another allocator, stay as they are.
-    """
-    if any(name.startswith('MALLOC_') or name in ('GLIBC_TUNABLES', 'LD_PRELOAD') for name in os.environ):
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):  # not glibc
-        return False
-    return all(mallopt(option, _KEPT_BYTES) == 1 for option in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD))
 
 
 def init_cpu_process_group(launcher: str, timeout_s: float | None = None) -> None:

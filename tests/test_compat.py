@@ -177,35 +177,3 @@ def test_a_config_is_laid_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_time_to_wait_is_named_where_none_is_set() -> None:
     """Torch 2.1 refuses None."""
     assert compat.waiting(None) == {} and compat.waiting(90)['timeout'].total_seconds() == 90
-
-
-_PAGES_OF_A_MAP = """
-import resource
-import torch
-from moganet import compat
-kept = compat.keep_freed_memory() if {keep} else False
-for _ in range(3):
-    torch.empty(2**24).fill_(1)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-torch.empty(2**24).fill_(1)
-print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-def _pages_of_a_map(keep: bool, **variables: str) -> tuple[bool, int]:
-    """Return what keep_freed_memory says, and the pages of the system that one more map of 64 MiB takes."""
-    script = _PAGES_OF_A_MAP.format(keep=keep)
-    others = {name: value for name, value in os.environ.items() if not name.startswith(('MALLOC_', 'GLIBC_', 'LD_PRE'))}
-    environment = {**others, **variables}
-    done = subprocess.run([sys.executable, '-c', script], env=environment, capture_output=True, text=True, check=True)
-    kept, pages = done.stdout.split()
-    return kept == 'True', int(pages)
-
-
-@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='of glibc')
-def test_freed_memory_is_kept_and_taken_again() -> None:
-    given_back = _pages_of_a_map(keep=False)[1]
-    kept, pages = _pages_of_a_map(keep=True)
-    assert kept and pages == 0 < given_back
-    kept, pages = _pages_of_a_map(keep=True, MALLOC_MMAP_THRESHOLD_='1000')
-    assert not kept and pages > 0

@@ -211,8 +211,6 @@ def start(plan: Plan) -> Runner:
     """Build the Runner of a prepared plan: from here on files are written and processes talk to each other."""
     cfg = plan.cfg
     name_interface()
-    if compat.on_cpu():
-        compat.keep_freed_memory()
     dist_cfg = (cfg.get('env_cfg') or {}).get('dist_cfg') or {}
     with told_as_faults(lambda: Circumstances(cfg.work_dir)), compat.config_laid_out_once():
         compat.init_cpu_process_group(cfg.launcher, dist_cfg.get('timeout'))

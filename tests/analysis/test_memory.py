@@ -89,8 +89,8 @@ def test_shapes_alone_tell_what_pictures_do(monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_peak_grows_with_the_batch_and_shrinks_by_checkpointing() -> None:
     peaks = [training_memory(_classifier(), batch, (64, 64)).peak for batch in (16, 32, 64)]
     assert peaks[2] - peaks[1] == pytest.approx(2 * (peaks[1] - peaks[0]), rel=0.01)
-    # Of the first stage's two blocks, which hold most, one at a time keeps its maps.
-    assert training_memory(_classifier(with_cp=True), 64, (64, 64)).peak < 0.7 * peaks[2]
+    # Of the first stage's two blocks, which hold most, one at a time keeps its maps, beside those of one step back.
+    assert training_memory(_classifier(with_cp=True), 64, (64, 64)).peak < 0.8 * peaks[2]
 
 
 def test_what_stays_between_steps() -> None:

@@ -66,7 +66,7 @@ KINDS: list[Row] = [
     (CLS, 'model.backbone.out_indices', '3', 'model.backbone'),
     (CLS, 'model.backbone.in_channels', '3', 'model.backbone'),
     (CLS, 'model.backbone.drop_path_rate', '0.1', 'takes float'),
-    (CLS, 'model.backbone.with_cp', 'yes', 'takes bool'),
+    (CLS, 'model.backbone.with_cp', 'yes', 'takes Union[bool, Literal['),
     (CLS, 'model.backbone.norm_eval', None, 'takes bool'),
     (CLS, 'model.backbone.norm_cfg', 'BN', 'model.backbone.norm_cfg'),
     (CLS, 'model.backbone.act_cfg', [], 'model.backbone'),

@@ -136,7 +136,8 @@ class TestVenv:
         command = [python, '-m', 'envsetup.sets', str(ROOT), '--check-dev']
         done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT / 'tools/misc', check=False)
         assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
-        assert 'lacks mypy, pytest, ruff, huggingface-hub, timm, which' in done.stderr
+        names = 'mypy, pytest, ruff, huggingface-hub, timm, onnx, onnxruntime, onnxscript, openvino, triton'
+        assert f'lacks {names}, which' in done.stderr
         assert f': {python} -m pip install mypy==' in done.stderr and 'xdist' not in done.stderr
         # With timm's own dependencies pip would exchange torchvision.
         assert f' && {python} -m pip install --no-deps timm==' in done.stderr
