@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..names import missing_file
 from .formats import FORMATS, format_of, need
-from .writers import _TORCH_FILE, METADATA
+from .writers import METADATA, TORCH_FILE
 
 
 class ExportedModel(ABC):
@@ -132,12 +132,12 @@ class _TorchModel(ExportedModel):
     """By torch itself."""
 
     def __init__(self, path: str | Path) -> None:
-        extra = {_TORCH_FILE: ''}
+        extra = {TORCH_FILE: ''}
         program = torch.export.load(str(path), extra_files=extra)
         # Its guards are about the memory format of maps of one pixel, and would refuse small pictures.
         free = 'check_guards' in inspect.signature(program.module).parameters
         self._module = program.module(check_guards=False) if free else program.module()
-        self.metadata = json.loads(extra[_TORCH_FILE] or '{}')
+        self.metadata = json.loads(extra[TORCH_FILE] or '{}')
         self.names = tuple(json.loads(self.metadata.get('outputs', '[]')))
 
     def _run(self, x: Tensor) -> tuple[Tensor, ...]:

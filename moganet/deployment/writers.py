@@ -21,7 +21,7 @@ DEFAULT_OPSET = 20
 # Torch writes none below it.
 _LOWEST_OPSET = 18
 METADATA = 'moganet'  # what a key of ours begins with
-_TORCH_FILE = 'moganet.json'
+TORCH_FILE = 'moganet.json'
 
 
 def check_opset(opset: int) -> None:
@@ -57,7 +57,7 @@ def write(traced: Traced, form: Format, path: Path, metadata: Mapping[str, str],
     if form.name == 'torch-export':
         import json
 
-        torch.export.save(traced.program, str(path), extra_files={_TORCH_FILE: json.dumps(dict(metadata))})
+        torch.export.save(traced.program, str(path), extra_files={TORCH_FILE: json.dumps(dict(metadata))})
         return
     proto = onnx_of(traced, metadata, opset)
     if form.name == 'onnx':

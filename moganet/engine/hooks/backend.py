@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ...deployment import ExportedModel, export_model, load_exported, network_of
 from ...deployment.formats import find_format
-from ...deployment.structure import like
+from ...deployment.structure import flatten, like
 from ..exporting import exporting
 from ..sample_pictures import normalised
 
@@ -83,20 +83,14 @@ def serve(model: nn.Module, exported: ExportedModel, picture: Tensor) -> nn.Modu
     """
     network, _ = network_of(model)
     whole: Any = model
-    whole.backbone = _Served(exported, _nothing(network.whole(picture)))
+    outputs = network.whole(picture)
+    empty = [tensor.new_empty(0) for tensor in flatten(outputs)]
+    whole.backbone = _Served(exported, like(outputs, empty))
     if network.neck is not None:
         whole.neck = None
     if network.head is not None:
         network.head.forward = _as_it_is
     return model
-
-
-def _nothing(outputs: Any) -> Any:
-    """Return the same tuples and lists with empty tensors."""
-    if isinstance(outputs, Tensor):
-        return outputs.new_empty(0)
-    parts = [_nothing(part) for part in outputs]
-    return tuple(parts) if isinstance(outputs, tuple) else parts
 
 
 def _as_it_is(outputs: Any) -> Any:

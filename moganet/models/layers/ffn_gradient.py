@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .recompute import as_map, conv_backward, gradients_of, pointwise, pointwise_backward, rows
+from .recompute import KeepsInputs, as_map, conv_backward, gradients_of, pointwise, pointwise_backward, rows
 
 # The hidden map of a part, a thread: with its gradient and those before it, it should stay in the processor's cache.
 _HIDDEN_BYTES = 2**21
@@ -34,7 +34,7 @@ def aggregate_plainly(
     return pointwise(hidden, weight, bias) - pointwise(common, of_common, None)
 
 
-class Aggregate(torch.autograd.Function):
+class Aggregate(KeepsInputs):
     """:func:`aggregate_plainly`, of whose maps the first is kept and the hidden one is not."""
 
     @staticmethod
@@ -45,13 +45,8 @@ class Aggregate(torch.autograd.Function):
         return aggregate_plainly(before, to_one, one_bias, weight, of_common, bias, approximate)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.approximate = inputs[-1]
-        ctx.save_for_backward(*inputs[:-1])
-
-    @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        gradient, saved, approximate = gradients[0], ctx.saved_tensors, ctx.approximate
+        gradient, saved, approximate = gradients[0], ctx.saved_tensors, ctx.option
         if torch.is_grad_enabled():
             return *gradients_of(
                 partial(aggregate_plainly, approximate=approximate), saved, ctx.needs_input_grad, gradient
@@ -80,7 +75,7 @@ def ffn_plainly(
     return aggregate_plainly(before, to_one, one_bias, weight, of_common, bias, approximate)
 
 
-class FFNInParts(torch.autograd.Function):
+class FFNInParts(KeepsInputs):
     """:func:`ffn_plainly` on a processor, a few samples at a time; nothing is kept but its input.
 
     The hidden map of a few samples does not leave the processor's cache, so that computing it again in the backward
@@ -102,13 +97,8 @@ class FFNInParts(torch.autograd.Function):
         return out
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.approximate = inputs[-1]
-        ctx.save_for_backward(*inputs[:-1])
-
-    @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        saved, approximate = ctx.saved_tensors, ctx.approximate
+        saved, approximate = ctx.saved_tensors, ctx.option
         if torch.is_grad_enabled():
             return *gradients_of(
                 partial(ffn_plainly, approximate=approximate), saved, ctx.needs_input_grad, gradients[0]

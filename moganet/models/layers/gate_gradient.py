@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .gpu import gate_product
 from .gpu_functions import plain_gate
-from .recompute import gradients_of, outside_autocast, pointwise, pointwise_backward
+from .recompute import KeepsInputs, gradients_of, outside_autocast, pointwise, pointwise_backward
 
 
 def gated_product(gate: Tensor, value: Tensor, act_twice: bool) -> Tensor:
@@ -27,7 +27,7 @@ def project_gated_plainly(gate: Tensor, value: Tensor, weight: Tensor, bias: Ten
     return pointwise(product, weight, bias)
 
 
-class ProjectGated(torch.autograd.Function):
+class ProjectGated(KeepsInputs):
     """:func:`project_gated_plainly`, of whose maps only the gate and the value are kept."""
 
     @staticmethod
@@ -36,13 +36,8 @@ class ProjectGated(torch.autograd.Function):
             return project_gated_plainly(gate, value, weight, bias, act_twice)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.act_twice = inputs[-1]
-        ctx.save_for_backward(*inputs[:-1])
-
-    @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        act_twice, needs = ctx.act_twice, ctx.needs_input_grad
+        act_twice, needs = ctx.option, ctx.needs_input_grad
         with outside_autocast(gradients[0]):
             if torch.is_grad_enabled():
                 compute = partial(project_gated_plainly, act_twice=act_twice)
@@ -90,7 +85,7 @@ def decompose_plainly(x: Tensor, sigma: Tensor, dtype: torch.dtype) -> Tensor:
     return F.silu(torch.addcmul(-sigma * mean, x, 1 + sigma)).to(dtype)
 
 
-class DecomposeFeatures(torch.autograd.Function):
+class DecomposeFeatures(KeepsInputs):
     """:func:`decompose_plainly`, of whose maps the input alone is kept."""
 
     @staticmethod
@@ -98,15 +93,10 @@ class DecomposeFeatures(torch.autograd.Function):
         return decompose_plainly(x, sigma, dtype)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        ctx.dtype = inputs[-1]
-        ctx.save_for_backward(*inputs[:-1])
-
-    @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         x, sigma = ctx.saved_tensors
         if torch.is_grad_enabled():
-            compute = partial(decompose_plainly, dtype=ctx.dtype)
+            compute = partial(decompose_plainly, dtype=ctx.option)
             of_x, of_sigma = gradients_of(compute, ctx.saved_tensors, ctx.needs_input_grad, gradients[0])
             return of_x, of_sigma, None
         mean = x.mean((2, 3), keepdim=True)

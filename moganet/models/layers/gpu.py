@@ -16,6 +16,7 @@ from moganet.compat import autocast_dtype
 from . import gpu_functions as functions
 from .depthwise import DepthwiseConv2d
 from .gpu_choice import DTYPES, is_faster, may_take
+from .recompute import is_untouched
 
 # The kernels count with 32 bits.
 _MOST_ELEMENTS = 2**31 - 1
@@ -80,9 +81,7 @@ def _depthwise_parameters(channels: int, layers: Sequence[nn.Conv2d]) -> list[Te
     """Return weights and biases in turn, or None where somebody replaced, hooked or changed a layer."""
     parameters: list[Tensor] = []
     for layer in layers:
-        if type(layer) not in (DepthwiseConv2d, nn.Conv2d) or layer._forward_hooks or layer._forward_pre_hooks:
-            return None
-        if layer._backward_hooks or layer._backward_pre_hooks:
+        if type(layer) not in (DepthwiseConv2d, nn.Conv2d) or not is_untouched(layer, type(layer)):
             return None
         weight, bias = layer.weight, layer.bias
         if bias is None or not {type(weight), type(bias)} <= {nn.Parameter, Tensor}:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from .recompute import gradients_of
 
 
 def multi_order_depthwise(x: Tensor, parameters: Sequence[Tensor], dilations: Sequence[int]) -> Tensor:
@@ -104,7 +106,7 @@ class _MultiOrderDepthwise(torch.autograd.Function):
             def plain(x: Tensor, *parameters: Tensor) -> Tensor:
                 return plain_depthwise(x, parameters, dilations)
 
-            return (*_differentiable(plain, (x, *parameters), gradients[0], needed), None)
+            return (*gradients_of(plain, (x, *parameters), needed, gradients[0]), None)
         gradient = gradients[0].contiguous(memory_format=torch.channels_last)
         of_x, of_first = torch.empty_like(x), torch.empty_like(first)
         of_parameters = [torch.empty_like(value) for value in parameters]
@@ -140,7 +142,7 @@ class _GateProduct(torch.autograd.Function):
             def plain(gate: Tensor, value: Tensor) -> Tensor:
                 return plain_gate(gate, value, act_twice)
 
-            return (*_differentiable(plain, (gate, value), gradients[0], needed), None)
+            return (*gradients_of(plain, (gate, value), needed, gradients[0]), None)
         of_gate, of_value = _kernels().gate_gradients(gate, value, _laid_like(gate, gradients[0]), act_twice)
         return of_gate if needed[0] else None, of_value if needed[1] else None, None
 
@@ -167,15 +169,6 @@ def _groups(
         kind(first[:, :middle], out[:, low : low + middle], others[0], others[1], dilations[1]),
         kind(first[:, middle:], out[:, low + middle :], others[2], others[3], dilations[2]),
     ]
-
-
-def _differentiable(
-    plain: Callable[..., Tensor], given: Sequence[Tensor], gradient: Tensor, needed: Sequence[bool]
-) -> list[Tensor | None]:
-    """Return gradients that have gradients of their own, by the plain form."""
-    asked = [value for value, need in zip(given, needed) if need]
-    found = iter(torch.autograd.grad(plain(*given), asked, gradient, create_graph=True))
-    return [next(found) if need else None for need in needed]
 
 
 def _laid_like(given: Tensor, x: Tensor) -> Tensor:

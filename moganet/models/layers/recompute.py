@@ -65,6 +65,15 @@ def apply(function: type[torch.autograd.Function], *inputs: Any) -> Tensor:
     return out
 
 
+class KeepsInputs(torch.autograd.Function):
+    """A step that keeps what it is given for the backward pass; its last argument is no tensor, and kept as option."""
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        *tensors, ctx.option = inputs
+        ctx.save_for_backward(*tensors)
+
+
 def gradients_of(
     compute: Callable[..., Tensor], inputs: Sequence[Tensor | None], needed: Sequence[bool], gradient: Tensor
 ) -> tuple[Tensor | None, ...]:
